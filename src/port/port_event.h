@@ -23,7 +23,7 @@ typedef struct port_event {
 typedef struct port_event {
     pthread_mutex_t lock;
     pthread_cond_t cond;
-    uint64_t pulses;  /* manual-reset: sets so far; a waiter is free when it has changed */
+    uint64_t pulses;  /* sets that freed sleepers; a waiter is not freed by those before its wait */
     uint32_t waiting; /* auto-reset: waiters asleep */
     uint32_t granted; /* auto-reset: sets meant for them and not yet taken; at most waiting */
     bool manual_reset;

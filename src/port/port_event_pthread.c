@@ -45,6 +45,7 @@ void port_event_set(port_event_t *event)
         pthread_cond_broadcast(&event->cond);
     } else if (event->waiting > event->granted) {
         event->granted++;
+        event->pulses++;
         pthread_cond_signal(&event->cond);
     } else {
         event->signalled = true;
@@ -81,8 +82,15 @@ static int wait_manual(port_event_t *event, uint64_t deadline)
     return event->signalled || event->pulses != seen ? 0 : ETIMEDOUT;
 }
 
+/* A grant is for those who slept at its set: a late comer must not take it from them. */
+static bool may_take_grant(const port_event_t *event, uint64_t seen)
+{
+    return event->granted != 0 && event->pulses != seen;
+}
+
 static int wait_auto(port_event_t *event, uint64_t deadline)
 {
+    uint64_t seen = event->pulses;
     int err = 0;
 
     if (event->signalled) {
@@ -90,10 +98,10 @@ static int wait_auto(port_event_t *event, uint64_t deadline)
         return 0;
     }
     event->waiting++;
-    while (event->granted == 0 && err == 0)
+    while (!may_take_grant(event, seen) && err == 0)
         err = sleep_until(event, deadline);
     event->waiting--;
-    if (event->granted == 0)
+    if (!may_take_grant(event, seen))
         return ETIMEDOUT;
     event->granted--;
     return 0;

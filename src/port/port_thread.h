@@ -28,6 +28,8 @@ typedef struct port_thread_attr {
     size_t stack_size;  /* bytes; 0: the platform's default; raised to the platform's minimum */
     const char *name;   /* shown by debuggers, cut to PORT_THREAD_NAME_MAX bytes; NULL: none */
     bool block_signals; /* the program's handlers never run in this thread */
+    /* NULL, or called with proc's argument when proc does not return but calls pthread_exit() */
+    void (*on_exit)(void *arg);
 } port_thread_attr_t;
 
 #define PORT_THREAD_NAME_MAX 15

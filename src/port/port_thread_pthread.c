@@ -14,8 +14,17 @@
 struct start {
     port_thread_proc_t proc;
     void *arg;
+    void (*on_exit)(void *arg);
     char name[PORT_THREAD_NAME_MAX + 1];
 };
+
+static void thread_exits(void *memory)
+{
+    const struct start *start = memory;
+
+    if (start->on_exit != NULL)
+        start->on_exit(start->arg);
+}
 
 static void *thread_main(void *memory)
 {
@@ -29,7 +38,9 @@ static void *thread_main(void *memory)
     if (start.name[0] != '\0')
         pthread_setname_np(pthread_self(), start.name);
 #endif
+    pthread_cleanup_push(thread_exits, &start);
     start.proc(start.arg);
+    pthread_cleanup_pop(0);
     return NULL;
 }
 
@@ -77,6 +88,7 @@ int port_thread_create(port_thread_t *thread, port_thread_proc_t proc, void *arg
         return ENOMEM;
     start->proc = proc;
     start->arg = arg;
+    start->on_exit = options->on_exit;
     if (options->name != NULL)
         memcpy(start->name, options->name, strnlen(options->name, PORT_THREAD_NAME_MAX));
     err = pthread_attr_init(&attr);
