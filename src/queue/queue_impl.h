@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue_impl.h - the queue's structure, shared by the files of src/queue and its core tests
+ *
+ * Words.  A position in the stream is a lap and an index into the ring of N cells; both are kept in
+ * one 64-bit word, the lap in the top bits so that it wraps by itself, the index in the low bits so
+ * that it needs no shift:
+ *
+ *     position    lap | 0                   | index       44 bits of lap and index
+ *     tail        lap | closed:1 reserved:19| index       the next position to claim
+ *     cell        lap | readable:1 | slot                 the cell's index is its place
+ *
+ * A cell goes {lap, writable, slot} -> {lap, readable, slot} -> {lap + 1, writable, slot'}: one store
+ * or CAS frees a place, and swaps the slot when the reader wants to keep the bytes.  So every slot is
+ * at any time in one cell, in one reservation, in the stack of spares, or the consumer's.
+ *
+ * Invariants.  Cells are freed in the order of positions.  A state (T, r) of the tail is reached only
+ * when the cell of position T + r - 1 was seen writable, so the places of r open reservations are
+ * really there, and the oldest message that may have to go is always at T + r - N.
+ */
+#ifndef QUEUE_IMPL_H
+#define QUEUE_IMPL_H
+
+#include "port/port_compiler.h"
+#include "port/port_eventcount.h"
+#include "port/port_thread.h"
+#include "queue/queue_hook.h"
+
+#include <asyncrt/async_queue.h>
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define QUEUE_CONTROL_BITS 20u /* reserved:19 and closed:1 */
+#define QUEUE_RESERVED_MAX ((UINT64_C(1) << (QUEUE_CONTROL_BITS - 1)) - 1)
+#define QUEUE_INDEX_BITS_MAX 28u
+#define QUEUE_CAPACITY_MAX (UINT64_C(1) << QUEUE_INDEX_BITS_MAX)
+
+/* word: written by whoever owns the cell's next step (see above), release; read with acquire.
+ * size: written by the claimer before it publishes the word; ordered by the word. */
+typedef struct queue_cell {
+    alignas(16) _Atomic uint64_t word;
+    _Atomic size_t size;
+} queue_cell_t;
+
+/* One for each slot of the queue, once there was a reservation. */
+typedef struct queue_spare {
+    _Atomic uint32_t next; /* in the stack of spares: the one below, as number + 1; 0: none */
+    _Atomic size_t mark;   /* size + 1 while reserved, else 0; exchanged by commit and abandon */
+} queue_spare_t;
+
+typedef struct queue_spares {
+    char *slots;           /* N slots, numbered from N + 1 on */
+    _Atomic uint64_t top;  /* of the stack: tag:32 | slot number + 1:32 */
+    _Atomic uint32_t used; /* slots that have left the block for the first time */
+    queue_spare_t spare[]; /* 2 N + 1, by slot number */
+} queue_spares_t;
+
+/* What queue->notify says a producer must do after it has published. */
+#define QUEUE_NOTIFY_WAITER 1u /* SIGNAL_ON_DATA: wake async_queue_wait() */
+#define QUEUE_NOTIFY_HOOK 2u   /* bound */
+
+/* queue->blocking: whether the consumer looks for blocked writers after it has freed a place. */
+#define QUEUE_BLOCKING_NO 0u
+#define QUEUE_BLOCKING_ASKED 1u /* a writer wants it; the consumer may not have seen it yet */
+#define QUEUE_BLOCKING_YES 2u
+
+/* queue->held: a message that the consumer has peeked. */
+#define QUEUE_HELD_NONE 0u
+#define QUEUE_HELD_IN_PLACE 1u /* at the head, still in its cell (never with DROP_OLDEST) */
+#define QUEUE_HELD_DETACHED 2u /* in held_slot, its cell is free again */
+
+struct async_queue {
+    /* ---- Read by all; written by create, but for the atomics, which change rarely. */
+    alignas(PORT_CACHE_LINE) queue_cell_t *cells;
+    char *slots; /* N + 1 slots of stride bytes */
+    size_t stride;
+    size_t capacity; /* N */
+    size_t max_size;
+    uint64_t index_mask;
+    uint64_t lap_mask;
+    uint64_t lap_one;
+
+    alignas(PORT_CACHE_LINE) uint64_t control_mask; /* closed and reserved, in the tail */
+    uint64_t readable;                              /* in a cell; the same bit is closed, in the tail */
+    uint64_t reserved_one;
+    uint32_t index_bits;
+    async_queue_flags_t flags;
+    _Atomic uint32_t notify;   /* QUEUE_NOTIFY_*; bind: RMW seq_cst; producers: load seq_cst */
+    _Atomic uint32_t blocking; /* QUEUE_BLOCKING_* */
+    _Atomic uint32_t closing;  /* a copy of closed, so that an idle consumer leaves the tail alone */
+    _Atomic(queue_hook_t *) hook;
+    _Atomic(queue_spares_t *) spares; /* NULL until the first reserve */
+
+    /* ---- The producers'. */
+    alignas(PORT_CACHE_LINE) _Atomic uint64_t tail;
+    _Atomic uint64_t tail_wraps; /* times that the lap of the tail went through 0 */
+
+    /* ---- The consumer's; the atomics are read by get_stats, is_empty and bind too. */
+    alignas(PORT_CACHE_LINE) _Atomic uint64_t head; /* position; with DROP_OLDEST a lower bound */
+    _Atomic uint64_t delivered;                     /* messages given to the consumer */
+    _Atomic uint64_t discarded; /* positions before head that were dropped or cleared */
+    _Atomic uint64_t consumer;  /* the thread that last called dequeue or peek */
+    _Atomic uint32_t held;      /* QUEUE_HELD_* */
+    uint32_t spare_slot;        /* the consumer's own; none while held is DETACHED */
+    uint32_t held_slot;
+    size_t held_size;
+    uint64_t lost;    /* before the last message shown or delivered */
+    uint64_t skipped; /* discarded since then */
+
+    /* ---- Off the paths that do not wait. */
+    alignas(PORT_CACHE_LINE) port_eventcount_t room; /* blocked writers */
+    _Atomic uint32_t room_woken; /* a writer was woken and has not come yet: see queue_wait.c */
+    _Atomic uint32_t asleep;     /* 1: async_queue_wait() sleeps or is about to */
+    _Atomic uint64_t rejected;
+    _Atomic uint64_t blocked;
+    _Atomic uint64_t bind_tail;         /* positions claimed before the binding end here */
+    _Atomic(queue_hook_t *) old_hooks;  /* unbound, kept for producers on their way */
+    uint64_t start;                     /* the first position, as a number */
+    unsigned spin;                      /* turns before a thread sleeps; 0 with one processor */
+};
+
+/* ---- Positions. */
+
+static inline queue_cell_t *queue_cell(const async_queue_t *q, uint64_t word)
+{
+    return &q->cells[(size_t)(word & q->index_mask)];
+}
+
+static inline uint64_t queue_position(const async_queue_t *q, uint64_t tail)
+{
+    return tail & ~q->control_mask;
+}
+
+static inline uint64_t queue_lap(const async_queue_t *q, uint64_t word)
+{
+    return word & q->lap_mask;
+}
+
+static inline uint64_t queue_reserved(const async_queue_t *q, uint64_t tail)
+{
+    return (tail & q->control_mask & ~q->readable) >> q->index_bits;
+}
+
+static inline bool queue_closed(const async_queue_t *q, uint64_t tail)
+{
+    return (tail & q->readable) != 0;
+}
+
+/* The state of a cell: lap and readable. */
+static inline uint64_t queue_state(const async_queue_t *q, uint64_t cell)
+{
+    return cell & (q->lap_mask | q->readable);
+}
+
+static inline uint32_t queue_slot_number(const async_queue_t *q, uint64_t cell)
+{
+    return (uint32_t)(cell & (q->readable - 1));
+}
+
+/* word (a position or a tail) one place further. */
+static inline uint64_t queue_next(const async_queue_t *q, uint64_t word)
+{
+    uint64_t index = (word & q->index_mask) + 1;
+
+    return PORT_UNLIKELY(index == q->capacity) ? word + 1 - index + q->lap_one : word + 1;
+}
+
+/* position, count <= N places further. */
+static inline uint64_t queue_add(const async_queue_t *q, uint64_t position, uint64_t count)
+{
+    if ((position & q->index_mask) + count >= q->capacity)
+        position += q->lap_one - q->capacity;
+    return position + count;
+}
+
+/* Places from one position to a later one, modulo all positions. */
+static inline uint64_t queue_distance(const async_queue_t *q, uint64_t from, uint64_t to)
+{
+    uint64_t laps = (queue_lap(q, to) - queue_lap(q, from)) >> (q->index_bits + QUEUE_CONTROL_BITS);
+
+    return laps * q->capacity + (to & q->index_mask) - (from & q->index_mask);
+}
+
+/* ---- Slots. */
+
+static inline char *queue_slot(async_queue_t *q, uint32_t number)
+{
+    if (PORT_LIKELY(number <= q->capacity))
+        return q->slots + number * q->stride;
+    /* the cell that names it was published after the block */
+    return atomic_load_explicit(&q->spares, memory_order_acquire)->slots +
+           (number - q->capacity - 1) * q->stride;
+}
+
+/* Known sizes are copied inline. */
+static inline void queue_copy(void *to, const void *from, size_t size)
+{
+    if (size == 64)
+        memcpy(to, from, 64);
+    else if (size == 16)
+        memcpy(to, from, 16);
+    else if (size != 0)
+        memcpy(to, from, size);
+}
+
+/* ---- queue.c */
+
+/* As async_queue_create(), but the first position is `left` places before the positions wrap to 0,
+ * 0 for position 0.  For tests. */
+async_queue_t *queue_create_at(size_t capacity, size_t max_msg_size, async_queue_flags_t flags,
+                               uint64_t left);
+
+/* ---- queue_send.c */
+
+/*
+ * Looks whether tail leaves a place for one message or reservation more; with DROP_OLDEST makes one.
+ * Returns 0, EAGAIN (full), EPIPE, EBUSY (tail is out of date, load it again) or EINPROGRESS
+ * (DROP_OLDEST: the oldest message is still being copied in).
+ */
+int queue_find_place(async_queue_t *q, uint64_t tail);
+
+/* Waits a little for another producer's copy; turn counts from 0. */
+void queue_wait_copy(const async_queue_t *q, unsigned turn);
+
+/* The end of a failed enqueue or reserve: counts it, sets errno. */
+bool queue_reject(async_queue_t *q, int err);
+
+/* To be called after a CAS of the tail from old to new. */
+static inline void queue_count_wrap(async_queue_t *q, uint64_t old, uint64_t new)
+{
+    /* only a lap that went through 0 makes it smaller by so much */
+    if (PORT_UNLIKELY(queue_lap(q, new) < queue_lap(q, old)))
+        atomic_fetch_add_explicit(&q->tail_wraps, 1, memory_order_relaxed);
+}
+
+/* ---- queue_take.c */
+
+/* The oldest position that is not freed, from head on; the tail's when all are. */
+uint64_t queue_oldest(const async_queue_t *q, uint64_t head, uint64_t *tail);
+
+/* Whether the consumer would get a message; any thread. */
+bool queue_ready(const async_queue_t *q);
+
+/* Closed, and nothing is there or can come; any thread. */
+bool queue_finished(const async_queue_t *q);
+
+/* ---- queue_wait.c */
+
+/* One attempt: 0, EAGAIN (full), or another errno value that ends the wait. */
+typedef int (*queue_attempt_t)(async_queue_t *q, void *arg);
+
+/* Attempts until it is not EAGAIN or the time is over; one attempt was made already.  Returns the
+ * attempt's result, ETIMEDOUT, or EDEADLK. */
+int queue_wait_place(async_queue_t *q, int timeout_ms, queue_attempt_t attempt, void *arg);
+
+/* A place became free: wakes a blocked writer.  The caller has seen queue->blocking. */
+void queue_place_freed(async_queue_t *q);
+
+/* Wakes all blocked writers. */
+void queue_wake_writers(async_queue_t *q);
+
+/* A message became visible, or the queue finished: wakes the waiter, announces to the hook. */
+void queue_signal(async_queue_t *q);
+
+/* ---- queue_bind.c */
+
+/* The consumer found the queue empty: further messages are to be announced. */
+void queue_rearm(async_queue_t *q);
+void queue_announce(async_queue_t *q);
+void queue_release_hooks(async_queue_t *q);
+
+/* ---- queue_stats.c */
+
+/* Messages accepted so far, given the tail. */
+uint64_t queue_accepted(const async_queue_t *q, uint64_t tail);
+
+#endif /* QUEUE_IMPL_H */

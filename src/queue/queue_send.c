@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue_send.c - the producers' side: enqueue and close
+ */
+#include "queue/queue_impl.h"
+#include "port/port_clock.h"
+#include "port/port_error.h"
+
+typedef struct message {
+    const void *data;
+    size_t size;
+} message_t;
+
+bool queue_reject(async_queue_t *q, int err)
+{
+    atomic_fetch_add_explicit(&q->rejected, 1, memory_order_relaxed);
+    return port_fail_false(err);
+}
+
+void queue_wait_copy(const async_queue_t *q, unsigned turn)
+{
+    if (turn < q->spin)
+        port_cpu_relax();
+    else if (turn < q->spin + 20)
+        port_thread_yield();
+    else
+        port_thread_sleep(50 * PORT_NS_PER_US);
+}
+
+int queue_find_place(async_queue_t *q, uint64_t tail)
+{
+    uint64_t reserved = queue_reserved(q, tail);
+    uint64_t position, cell, lap;
+
+    if (queue_closed(q, tail))
+        return EPIPE;
+    if (reserved >= q->capacity)
+        return EAGAIN;
+    position = queue_add(q, queue_position(q, tail), reserved);
+    lap = queue_lap(q, position);
+    /* pairs with the stores that free a cell, in queue_take.c and below */
+    cell = atomic_load_explicit(&queue_cell(q, position)->word, memory_order_acquire);
+    if (queue_state(q, cell) == lap)
+        return 0;
+    /* The place was taken while the tail was as we know it: then the queue was full.  The second
+     * look must not come before the first. */
+    if (!(q->flags & ASYNC_QUEUE_DROP_OLDEST))
+        return atomic_load_explicit(&q->tail, memory_order_acquire) == tail ? EAGAIN : EBUSY;
+    if (queue_state(q, cell) == lap - q->lap_one + q->readable) {
+        /* the oldest message: all before it are freed (see queue_impl.h); release hands its slot,
+         * which its reader has left, to the next writer */
+        uint64_t freed = lap | queue_slot_number(q, cell);
+
+        return atomic_compare_exchange_strong_explicit(&queue_cell(q, position)->word, &cell, freed,
+                                                       memory_order_acq_rel, memory_order_relaxed)
+                   ? 0
+                   : EBUSY;
+    }
+    if (atomic_load_explicit(&q->tail, memory_order_acquire) != tail)
+        return EBUSY;
+    return queue_state(q, cell) == lap - q->lap_one ? EINPROGRESS : EBUSY;
+}
+
+/* Puts the message into the cell that the caller has claimed, and publishes it. */
+static inline void fill(async_queue_t *q, uint64_t tail, uint64_t cell, const message_t *message)
+{
+    queue_cell_t *at = queue_cell(q, tail);
+    /*
+     * After the CAS of the tail, both seq_cst: a binding that this load misses sees our claim in the
+     * tail (pairs with queue_bind).
+     */
+    uint32_t notify = atomic_load_explicit(&q->notify, memory_order_seq_cst);
+
+    queue_copy(queue_slot(q, queue_slot_number(q, cell)), message->data, message->size);
+    atomic_store_explicit(&at->size, message->size, memory_order_relaxed);
+    /* publishes slot and size; pairs with the consumer's load of the word */
+    atomic_store_explicit(&at->word, queue_lap(q, tail) | q->readable | queue_slot_number(q, cell),
+                          memory_order_release);
+    if (PORT_UNLIKELY(notify != 0))
+        queue_signal(q);
+}
+
+/* The way through open reservations, full and closed queues: claims a cell by *tail. */
+static PORT_NOINLINE int claim_slowly(async_queue_t *q, uint64_t *tail)
+{
+    unsigned turn = 0;
+
+    *tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+    for (;;) {
+        int err = queue_find_place(q, *tail);
+
+        if (err == 0) {
+            /* pairs with itself: a claim sees all that led to the state of the tail before it */
+            if (atomic_compare_exchange_weak_explicit(&q->tail, tail, queue_next(q, *tail),
+                                                      memory_order_seq_cst, memory_order_acquire))
+                return 0;
+            continue;
+        }
+        if (err == EINPROGRESS)
+            queue_wait_copy(q, turn++);
+        else if (err != EBUSY)
+            return err;
+        *tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+    }
+}
+
+static inline int send(async_queue_t *q, const message_t *message)
+{
+    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+    uint64_t cell;
+    int err;
+
+    for (;;) {
+        /* pairs with the stores that free a cell */
+        cell = atomic_load_explicit(&queue_cell(q, tail)->word, memory_order_acquire);
+        /* writable in the tail's lap, and neither reservations nor closed */
+        if (PORT_UNLIKELY((tail & q->control_mask) != 0 || queue_state(q, cell) != queue_lap(q, tail)))
+            break;
+        if (PORT_LIKELY(atomic_compare_exchange_weak_explicit(&q->tail, &tail, queue_next(q, tail),
+                                                              memory_order_seq_cst,
+                                                              memory_order_acquire)))
+            goto claimed;
+    }
+    err = claim_slowly(q, &tail);
+    if (err != 0)
+        return err;
+    cell = atomic_load_explicit(&queue_cell(q, tail)->word, memory_order_acquire);
+claimed:
+    queue_count_wrap(q, tail, queue_next(q, tail));
+    fill(q, tail, cell, message);
+    return 0;
+}
+
+static int send_attempt(async_queue_t *q, void *arg)
+{
+    return send(q, arg);
+}
+
+/* 0, or the errno value of a call that is wrong in itself. */
+static inline int check(const async_queue_t *q, const void *data, size_t size)
+{
+    return q == NULL || (data == NULL && size != 0) ? EINVAL : 0;
+}
+
+bool async_queue_enqueue(async_queue_t *queue, const void *data, size_t size)
+{
+    message_t message = {data, size};
+    int err = check(queue, data, size);
+
+    if (PORT_UNLIKELY(err != 0))
+        return port_fail_false(err);
+    if (PORT_UNLIKELY(size > queue->max_size))
+        return queue_reject(queue, EMSGSIZE);
+    err = send(queue, &message);
+    if (PORT_LIKELY(err == 0))
+        return true;
+    if (err == EAGAIN && (queue->flags & ASYNC_QUEUE_BLOCK_WRITER) != 0)
+        err = queue_wait_place(queue, -1, send_attempt, &message);
+    return err == 0 || queue_reject(queue, err);
+}
+
+bool async_queue_enqueue_timed(async_queue_t *queue, const void *data, size_t size, int timeout_ms)
+{
+    message_t message = {data, size};
+    int err = check(queue, data, size);
+
+    if (PORT_UNLIKELY(err != 0 || timeout_ms < -1))
+        return port_fail_false(EINVAL);
+    if (PORT_UNLIKELY(size > queue->max_size))
+        return queue_reject(queue, EMSGSIZE);
+    err = send(queue, &message);
+    if (PORT_LIKELY(err == 0))
+        return true;
+    if (err == EAGAIN) {
+        /* DROP_OLDEST never waits: reservations that hold every place may never be settled */
+        if ((queue->flags & ASYNC_QUEUE_DROP_OLDEST) != 0)
+            err = ETIMEDOUT;
+        else
+            err = queue_wait_place(queue, timeout_ms, send_attempt, &message);
+    }
+    return err == 0 || queue_reject(queue, err);
+}
+
+void async_queue_close(async_queue_t *queue)
+{
+    if (queue == NULL)
+        return;
+    /* a claim that comes before is accepted, one that comes after is refused */
+    atomic_fetch_or_explicit(&queue->tail, queue->readable, memory_order_seq_cst);
+    atomic_store_explicit(&queue->closing, 1, memory_order_seq_cst);
+    queue_wake_writers(queue);
+    queue_signal(queue);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue_stats.c - looking at a queue from any thread
+ */
+#include "queue/queue_impl.h"
+#include "port/port_error.h"
+
+uint64_t queue_accepted(const async_queue_t *q, uint64_t tail)
+{
+    uint64_t wraps = atomic_load_explicit(&q->tail_wraps, memory_order_relaxed);
+    /* all positions: 2^44, or a little less when the capacity is no power of two */
+    uint64_t all = (uint64_t)q->capacity << (64 - q->index_bits - QUEUE_CONTROL_BITS);
+
+    return wraps * all + queue_distance(q, 0, queue_position(q, tail)) - q->start;
+}
+
+/* A message or a claim in its copy keeps each place from the oldest position to the tail. */
+static uint64_t in_ring(const async_queue_t *q, uint64_t *tail)
+{
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+    uint64_t count;
+
+    if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
+        head = queue_oldest(q, head, tail);
+    else
+        *tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+    count = queue_distance(q, head, queue_position(q, *tail));
+    return count < q->capacity ? count : q->capacity;
+}
+
+bool async_queue_is_empty(const async_queue_t *queue)
+{
+    if (queue == NULL) {
+        port_error_set(EINVAL);
+        return true;
+    }
+    return !queue_ready(queue);
+}
+
+bool async_queue_is_full(const async_queue_t *queue)
+{
+    uint64_t tail, now;
+
+    if (queue == NULL)
+        return port_fail_false(EINVAL);
+    now = atomic_load_explicit(&queue->tail, memory_order_acquire);
+    do {
+        uint64_t reserved, position, cell;
+
+        tail = now;
+        reserved = queue_reserved(queue, tail);
+        if (reserved >= queue->capacity)
+            return true;
+        position = queue_add(queue, queue_position(queue, tail), reserved);
+        cell = atomic_load_explicit(&queue_cell(queue, position)->word, memory_order_acquire);
+        if (queue_state(queue, cell) == queue_lap(queue, position))
+            return false;
+        now = atomic_load_explicit(&queue->tail, memory_order_acquire);
+    } while (now != tail);
+    return true;
+}
+
+void async_queue_get_stats(const async_queue_t *queue, async_queue_stats_t *stats)
+{
+    uint64_t ring, tail, held, known;
+
+    if (stats == NULL)
+        return;
+    memset(stats, 0, sizeof(*stats));
+    if (queue == NULL)
+        return;
+    held = atomic_load_explicit(&queue->held, memory_order_acquire) == QUEUE_HELD_DETACHED;
+    stats->dequeue_count = atomic_load_explicit(&queue->delivered, memory_order_relaxed);
+    known = atomic_load_explicit(&queue->discarded, memory_order_relaxed);
+    ring = in_ring(queue, &tail);
+    stats->capacity = queue->capacity;
+    stats->max_msg_size = queue->max_size;
+    stats->enqueue_count = queue_accepted(queue, tail);
+    /* a peeked message takes no place from new ones: the one too many counts as taken */
+    if (ring + held > queue->capacity)
+        stats->dequeue_count++;
+    else
+        ring += held;
+    stats->current_size = (size_t)ring;
+    stats->dropped_count = stats->enqueue_count - stats->dequeue_count - ring;
+    /* while others are at work the figures may not fit each other */
+    if (stats->dropped_count > UINT64_MAX / 2 || stats->dropped_count < known)
+        stats->dropped_count = known;
+    if (!(queue->flags & ASYNC_QUEUE_DROP_OLDEST))
+        stats->dropped_count = known;
+    stats->rejected_count = atomic_load_explicit(&queue->rejected, memory_order_relaxed);
+    stats->blocked_count = atomic_load_explicit(&queue->blocked, memory_order_relaxed);
+}

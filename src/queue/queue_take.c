@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue_take.c - the consumer's side
+ *
+ * Without DROP_OLDEST the consumer alone frees cells: it needs no CAS, and a peeked message may stay
+ * in its cell.  With DROP_OLDEST it takes the message by the CAS that frees the cell and puts its own
+ * spare slot in; whoever loses that race to a dropper goes on to the next one.
+ */
+#include "queue/queue_impl.h"
+#include "port/port_error.h"
+
+/* Fields that only the consumer writes. */
+#define OWN(field) atomic_load_explicit(&(field), memory_order_relaxed)
+#define SET(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
+
+uint64_t queue_oldest(const async_queue_t *q, uint64_t head, uint64_t *tail)
+{
+    for (;;) {
+        uint64_t end;
+
+        *tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+        end = queue_position(q, *tail);
+        /* a claim of position p needs p - N freed */
+        if (queue_distance(q, head, end) > q->capacity)
+            head = end - q->lap_one;
+        while (head != end) {
+            uint64_t cell = atomic_load_explicit(&queue_cell(q, head)->word, memory_order_acquire);
+
+            /* freed is a lap ahead; it can be more when the tail is out of date */
+            if (queue_lap(q, cell) == queue_lap(q, head))
+                return head;
+            head = queue_next(q, head);
+        }
+        if (queue_position(q, atomic_load_explicit(&q->tail, memory_order_acquire)) == end)
+            return head;
+    }
+}
+
+bool queue_ready(const async_queue_t *q)
+{
+    for (;;) {
+        uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+        uint64_t position = head, tail, cell;
+
+        if (atomic_load_explicit(&q->held, memory_order_acquire) != QUEUE_HELD_NONE)
+            return true;
+        if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
+            position = queue_oldest(q, head, &tail);
+        cell = atomic_load_explicit(&queue_cell(q, position)->word, memory_order_acquire);
+        if (queue_state(q, cell) == (queue_lap(q, position) | q->readable))
+            return true;
+        if (queue_state(q, cell) == queue_lap(q, position))
+            return false;
+        /* the consumer or a dropper was faster: look again */
+    }
+}
+
+bool queue_finished(const async_queue_t *q)
+{
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+
+    if (!queue_closed(q, tail) || queue_reserved(q, tail) != 0 ||
+        atomic_load_explicit(&q->held, memory_order_acquire) != QUEUE_HELD_NONE)
+        return false;
+    if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
+        head = queue_oldest(q, head, &tail);
+    return head == queue_position(q, tail);
+}
+
+/* The consumer found nothing: why, and further messages are to be announced. */
+static PORT_NOINLINE int take_nothing(async_queue_t *q)
+{
+    if (atomic_load_explicit(&q->closing, memory_order_acquire) && queue_finished(q))
+        return EPIPE;
+    if (atomic_load_explicit(&q->notify, memory_order_relaxed) & QUEUE_NOTIFY_HOOK)
+        queue_rearm(q);
+    return EAGAIN;
+}
+
+/* After places were freed by a release store or CAS. */
+static inline void places_freed(async_queue_t *q)
+{
+    if (PORT_UNLIKELY(atomic_load_explicit(&q->blocking, memory_order_acquire) != QUEUE_BLOCKING_NO))
+        queue_place_freed(q);
+}
+
+/* Positions between the head and a later one were dropped. */
+static void count_skipped(async_queue_t *q, uint64_t tail, uint64_t position)
+{
+    uint64_t gap = queue_distance(q, OWN(q->head), position);
+    uint64_t before = OWN(q->delivered) + OWN(q->discarded);
+    /* counted from the first position on, so that it also holds more drops than there are positions */
+    uint64_t whole = queue_accepted(q, tail) - queue_distance(q, position, tail) - before;
+
+    /* the count of wraps may be a moment behind the tail */
+    if (whole > gap && whole < UINT64_MAX / 2)
+        gap = whole;
+    q->skipped += gap;
+    SET(q->discarded, OWN(q->discarded) + gap);
+    SET(q->head, position);
+}
+
+static void set_lost(async_queue_t *q)
+{
+    q->lost = q->skipped;
+    q->skipped = 0;
+}
+
+/* Frees the head's cell with the spare slot in it and keeps the message. */
+static void hold_detached(async_queue_t *q, uint64_t cell, size_t size)
+{
+    q->held_slot = queue_slot_number(q, cell);
+    q->held_size = size;
+    SET(q->head, queue_next(q, OWN(q->head)));
+    atomic_store_explicit(&q->held, QUEUE_HELD_DETACHED, memory_order_release);
+}
+
+/* DROP_OLDEST: makes the oldest message the consumer's own. */
+static int take_dropping(async_queue_t *q)
+{
+    for (;;) {
+        uint64_t head = OWN(q->head), cell, freed, tail;
+        queue_cell_t *at = queue_cell(q, head);
+        size_t size;
+
+        /* pairs with the writer's publishing store */
+        cell = atomic_load_explicit(&at->word, memory_order_acquire);
+        if (queue_state(q, cell) == queue_lap(q, head))
+            return take_nothing(q);
+        if (queue_state(q, cell) != (queue_lap(q, head) | q->readable)) {
+            uint64_t oldest = queue_oldest(q, head, &tail);
+
+            if (oldest != head)
+                count_skipped(q, tail, oldest);
+            continue;
+        }
+        /* a later writer's size may be read here; then the cell has changed and the CAS fails */
+        size = atomic_load_explicit(&at->size, memory_order_relaxed);
+        freed = (queue_lap(q, head) + q->lap_one) | q->spare_slot;
+        if (atomic_compare_exchange_strong_explicit(&at->word, &cell, freed, memory_order_acq_rel,
+                                                    memory_order_acquire)) {
+            hold_detached(q, cell, size);
+            set_lost(q);
+            return 0;
+        }
+    }
+}
+
+/* Without DROP_OLDEST: frees the head's cell, its slot goes with it. */
+static inline void free_head(async_queue_t *q, uint64_t cell)
+{
+    uint64_t head = OWN(q->head);
+
+    SET(q->delivered, OWN(q->delivered) + 1);
+    SET(q->head, queue_next(q, head));
+    /* the bytes have been read; pairs with the producers' load of the word */
+    atomic_store_explicit(&queue_cell(q, head)->word,
+                          (queue_lap(q, head) + q->lap_one) | queue_slot_number(q, cell),
+                          memory_order_release);
+    places_freed(q);
+}
+
+/* A detached message is delivered: its slot is the new spare. */
+static void free_held(async_queue_t *q)
+{
+    q->spare_slot = q->held_slot;
+    SET(q->delivered, OWN(q->delivered) + 1);
+    atomic_store_explicit(&q->held, QUEUE_HELD_NONE, memory_order_release);
+}
+
+static inline int deliver(void *buffer, size_t buffer_size, size_t *out_size, const char *data,
+                          size_t size)
+{
+    if (out_size != NULL)
+        *out_size = size;
+    if (PORT_UNLIKELY(size > buffer_size))
+        return EMSGSIZE;
+    queue_copy(buffer, data, size);
+    return 0;
+}
+
+/* dequeue with DROP_OLDEST, or of a detached message. */
+static PORT_NOINLINE int dequeue_detached(async_queue_t *q, void *buffer, size_t buffer_size,
+                                          size_t *out_size)
+{
+    int err = 0;
+
+    if (OWN(q->held) == QUEUE_HELD_NONE)
+        err = take_dropping(q);
+    if (err == 0)
+        err = deliver(buffer, buffer_size, out_size, queue_slot(q, q->held_slot), q->held_size);
+    if (err == 0)
+        free_held(q);
+    return err;
+}
+
+static inline int dequeue_in_place(async_queue_t *q, void *buffer, size_t buffer_size,
+                                   size_t *out_size)
+{
+    uint64_t head = OWN(q->head);
+    queue_cell_t *at = queue_cell(q, head);
+    /* pairs with the writer's publishing store */
+    uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
+    int err;
+
+    if (queue_state(q, cell) != (queue_lap(q, head) | q->readable))
+        return take_nothing(q);
+    err = deliver(buffer, buffer_size, out_size, queue_slot(q, queue_slot_number(q, cell)),
+                  atomic_load_explicit(&at->size, memory_order_relaxed));
+    if (PORT_UNLIKELY(err != 0))
+        return err;
+    if (PORT_UNLIKELY((q->lost | q->skipped) != 0) && OWN(q->held) == QUEUE_HELD_NONE)
+        set_lost(q);
+    SET(q->held, QUEUE_HELD_NONE);
+    free_head(q, cell);
+    return 0;
+}
+
+static inline void set_consumer(async_queue_t *q)
+{
+    static PORT_THREAD_LOCAL uint64_t token;
+
+    if (PORT_UNLIKELY(token == 0))
+        token = port_thread_token();
+    SET(q->consumer, token);
+}
+
+bool async_queue_dequeue(async_queue_t *queue, void *buffer, size_t buffer_size, size_t *out_size)
+{
+    int err;
+
+    if (PORT_UNLIKELY(queue == NULL || (buffer == NULL && buffer_size != 0)))
+        return port_fail_false(EINVAL);
+    set_consumer(queue);
+    if (PORT_UNLIKELY((queue->flags & ASYNC_QUEUE_DROP_OLDEST) != 0 ||
+                      OWN(queue->held) == QUEUE_HELD_DETACHED))
+        err = dequeue_detached(queue, buffer, buffer_size, out_size);
+    else
+        err = dequeue_in_place(queue, buffer, buffer_size, out_size);
+    return PORT_LIKELY(err == 0) || port_fail_false(err);
+}
+
+const void *async_queue_peek(async_queue_t *queue, size_t *out_size)
+{
+    queue_cell_t *at;
+    uint64_t head, cell;
+    int err = 0;
+
+    if (queue == NULL)
+        return port_fail_null(EINVAL);
+    set_consumer(queue);
+    if (OWN(queue->held) == QUEUE_HELD_NONE && (queue->flags & ASYNC_QUEUE_DROP_OLDEST) != 0)
+        err = take_dropping(queue);
+    if (err != 0)
+        return port_fail_null(err);
+    if (OWN(queue->held) == QUEUE_HELD_DETACHED) {
+        if (out_size != NULL)
+            *out_size = queue->held_size;
+        return queue_slot(queue, queue->held_slot);
+    }
+    head = OWN(queue->head);
+    at = queue_cell(queue, head);
+    /* pairs with the writer's publishing store */
+    cell = atomic_load_explicit(&at->word, memory_order_acquire);
+    if (queue_state(queue, cell) != (queue_lap(queue, head) | queue->readable))
+        return port_fail_null(take_nothing(queue));
+    if (OWN(queue->held) == QUEUE_HELD_NONE)
+        set_lost(queue);
+    SET(queue->held, QUEUE_HELD_IN_PLACE);
+    if (out_size != NULL)
+        *out_size = atomic_load_explicit(&at->size, memory_order_relaxed);
+    return queue_slot(queue, queue_slot_number(queue, cell));
+}
+
+void async_queue_release(async_queue_t *queue)
+{
+    if (queue == NULL || OWN(queue->held) == QUEUE_HELD_NONE)
+        return;
+    if (OWN(queue->held) == QUEUE_HELD_DETACHED) {
+        free_held(queue);
+        return;
+    }
+    SET(queue->held, QUEUE_HELD_NONE);
+    free_head(queue, atomic_load_explicit(&queue_cell(queue, OWN(queue->head))->word,
+                                          memory_order_relaxed));
+}
+
+/* The peeked message stays valid while its cell is freed. */
+static void detach_peeked(async_queue_t *q)
+{
+    uint64_t head = OWN(q->head);
+    queue_cell_t *at = queue_cell(q, head);
+    uint64_t cell = atomic_load_explicit(&at->word, memory_order_relaxed);
+
+    hold_detached(q, cell, atomic_load_explicit(&at->size, memory_order_relaxed));
+    /* the spare's last reader was this thread; pairs with the producers' load */
+    atomic_store_explicit(&at->word, (queue_lap(q, head) + q->lap_one) | q->spare_slot,
+                          memory_order_release);
+}
+
+/* Discards one position before end; false: its writer is still in its copy. */
+static bool clear_one(async_queue_t *q, uint64_t head)
+{
+    queue_cell_t *at = queue_cell(q, head);
+    uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
+
+    if (queue_state(q, cell) == queue_lap(q, head))
+        return false;
+    /* with DROP_OLDEST a dropper may be faster: discarded all the same */
+    if (queue_state(q, cell) == (queue_lap(q, head) | q->readable))
+        atomic_compare_exchange_strong_explicit(
+            &at->word, &cell, (queue_lap(q, head) + q->lap_one) | queue_slot_number(q, cell),
+            memory_order_acq_rel, memory_order_acquire);
+    return true;
+}
+
+void async_queue_clear(async_queue_t *queue)
+{
+    uint64_t tail, end, oldest;
+    unsigned turn = 0;
+
+    if (queue == NULL)
+        return;
+    if (OWN(queue->held) == QUEUE_HELD_IN_PLACE)
+        detach_peeked(queue);
+    tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
+    if (queue->flags & ASYNC_QUEUE_DROP_OLDEST) {
+        oldest = queue_oldest(queue, OWN(queue->head), &tail);
+        if (oldest != OWN(queue->head))
+            count_skipped(queue, tail, oldest);
+    }
+    end = queue_position(queue, tail);
+    while (OWN(queue->head) != end) {
+        if (!clear_one(queue, OWN(queue->head))) {
+            queue_wait_copy(queue, turn++);
+            continue;
+        }
+        turn = 0;
+        queue->skipped++;
+        SET(queue->discarded, OWN(queue->discarded) + 1);
+        SET(queue->head, queue_next(queue, OWN(queue->head)));
+    }
+    queue_wake_writers(queue);
+    if (atomic_load_explicit(&queue->notify, memory_order_relaxed) & QUEUE_NOTIFY_HOOK)
+        queue_rearm(queue);
+}
+
+uint64_t async_queue_lost(const async_queue_t *queue)
+{
+    if (queue == NULL) {
+        port_error_set(EINVAL);
+        return 0;
+    }
+    return queue->lost;
+}
