@@ -1,0 +1,50 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# man-names.sh - every public function has a page of its own, and every page is installed
+. "${srcdir:-.}/tests/man-common.sh"
+
+overviews="async_queue async_worker async_runtime async_pool async_console async_resolver"
+
+declarations | cut -f1 | sort >man-names.declared.tmp
+for page in "$srcdir"/man/man3/*.3; do
+    basename "$page" .3
+done | sort >man-names.pages.tmp
+sed -n 's/^ *\(async[a-z0-9_]*\);.*/\1/p' "$srcdir"/src/libasyncrt.map | sort >man-names.map.tmp
+trap 'rm -f man-names.*.tmp' 0
+
+test -s man-names.declared.tmp || fail "no declaration was found in the headers"
+
+for name in $(cat man-names.declared.tmp); do
+    grep -qx "$name" man-names.pages.tmp || fail "$name has no page"
+done
+for name in $(cat man-names.map.tmp); do
+    grep -qx "$name" man-names.declared.tmp || fail "$name is exported but not declared"
+done
+for name in $(cat man-names.pages.tmp); do
+    case " $overviews " in
+    *" $name "*) continue ;;
+    esac
+    grep -qx "$name" man-names.declared.tmp || fail "$name.3 describes no function"
+done
+for name in $overviews; do
+    grep -qx "$name" man-names.pages.tmp || fail "$name has no overview"
+done
+
+for page in $(pages); do
+    name=$(basename "$page")
+    grep -q "man/man[37]/$name\( \\\\\)*\$" "$srcdir"/man/Makefile.inc ||
+        fail "$name is not in man/Makefile.inc"
+    title=$(sed -n 's/^\.TH \([A-Z0-9_]*\) \([37]\) .*/\1.\2/p' "$page" | tr 'A-Z' 'a-z')
+    test "$title" = "$name" || fail "$name calls itself $title"
+    section "$page" NAME | grep -q "^${name%.*} \\\\- " || fail "$name: NAME names something else"
+done
+
+# A page that is referred to exists.
+for page in $(pages); do
+    for name in $(sed -n 's/^\.R*BR* [^ ]* *\(async[a-z_]*\) (\([37]\)).*/\1.\2/p
+                          s/^\.BR \(async[a-z_]*\) (\([37]\)).*/\1.\2/p
+                          s/.*\\fB\(async[a-z_]*\)\\fP(\([37]\)).*/\1.\2/p' "$page" | sort -u); do
+        test -f "$srcdir/man/man${name##*.}/$name" || fail "$page refers to $name"
+    done
+done
+finish "$(wc -l <man-names.declared.tmp) functions, $(pages | wc -l) pages"
