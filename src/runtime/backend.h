@@ -49,6 +49,9 @@ struct backend_operation {
     bool end_of_file;    /* a read that met the end */
     bool started;        /* start succeeded and the end is not reported yet */
     bool cancelled;      /* its registration has gone: it ends with ECANCELED */
+    /* Of those that are started and cancelled. */
+    backend_operation_t *orphan_next;
+    backend_operation_t **orphan_link;
     /* The backend's, for its control block (an OVERLAPPED, a request's state); zero at the first
      * start of the operation, not touched by the runtime afterwards. */
     union {

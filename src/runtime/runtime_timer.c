@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/runtime_timer.h"
+#include "port/port_clock.h"
+#include "port/port_compiler.h"
+#include "port/port_error.h"
+#include "port/port_memory.h"
+#include "runtime/runtime.h"
+
+#include <limits.h>
+#include <string.h>
+
+#define NO_SLOT UINT32_MAX
+#define FIRST_CAPACITY 16u
+
+/* An id: the slot below, the count of its uses above; a slot whose count is used up rests for good. */
+#define SLOT_BITS 28
+#define SLOTS_MAX ((size_t)1 << SLOT_BITS)
+#define USES_MAX (UINT64_MAX >> SLOT_BITS)
+
+/* The heap begins so many entries into its memory that entry 1, the first child, begins a line. */
+#define HEAP_OFFSET (PORT_CACHE_LINE / sizeof(timer_entry_t) - 1)
+
+static bool earlier(const timer_entry_t *a, const timer_entry_t *b)
+{
+    if (a->deadline != b->deadline)
+        return a->deadline < b->deadline;
+    return (int32_t)(a->sequence - b->sequence) < 0;
+}
+
+static void put(runtime_timers_t *timers, size_t place, timer_entry_t entry)
+{
+    timers->heap[place] = entry;
+    timers->slots[entry.slot].place = (uint32_t)place;
+}
+
+static void sift_up(runtime_timers_t *timers, size_t place, timer_entry_t entry)
+{
+    while (place > 0) {
+        size_t parent = (place - 1) / 4;
+
+        if (!earlier(&entry, &timers->heap[parent]))
+            break;
+        put(timers, place, timers->heap[parent]);
+        place = parent;
+    }
+    put(timers, place, entry);
+}
+
+static size_t earliest_child(const runtime_timers_t *timers, size_t first)
+{
+    const timer_entry_t *heap = timers->heap;
+    size_t best = first, end = first + 4;
+
+    if (PORT_UNLIKELY(end > timers->count))
+        end = timers->count;
+    for (size_t child = first + 1; child < end; child++) {
+        if (earlier(&heap[child], &heap[best]))
+            best = child;
+    }
+    return best;
+}
+
+static void sift_down(runtime_timers_t *timers, size_t place, timer_entry_t entry)
+{
+    for (;;) {
+        size_t child = place * 4 + 1;
+
+        if (child >= timers->count)
+            break;
+        child = earliest_child(timers, child);
+        if (!earlier(&timers->heap[child], &entry))
+            break;
+        put(timers, place, timers->heap[child]);
+        place = child;
+    }
+    put(timers, place, entry);
+}
+
+/* Takes the entry at place out of the heap. */
+static void heap_remove(runtime_timers_t *timers, size_t place)
+{
+    timer_entry_t last = timers->heap[--timers->count];
+
+    if (place == timers->count)
+        return;
+    if (place > 0 && earlier(&last, &timers->heap[(place - 1) / 4]))
+        sift_up(timers, place, last);
+    else
+        sift_down(timers, place, last);
+}
+
+static int grow(runtime_timers_t *timers)
+{
+    size_t capacity = timers->capacity != 0 ? timers->capacity * 2 : FIRST_CAPACITY;
+    timer_entry_t *memory;
+    timer_slot_t *slots;
+
+    if (capacity > SLOTS_MAX)
+        return ENOMEM;
+    slots = port_realloc(timers->slots, capacity * sizeof(*slots));
+    if (slots == NULL)
+        return ENOMEM;
+    timers->slots = slots;
+    memory = port_alloc_aligned((HEAP_OFFSET + capacity) * sizeof(*memory), PORT_CACHE_LINE);
+    if (memory == NULL)
+        return ENOMEM;
+    if (timers->count != 0)
+        memcpy(memory + HEAP_OFFSET, timers->heap, timers->count * sizeof(*memory));
+    port_free_aligned(timers->heap_memory);
+    timers->heap_memory = memory;
+    timers->heap = memory + HEAP_OFFSET;
+    if (timers->capacity == 0)
+        timers->free_slot = NO_SLOT;
+    timers->capacity = capacity;
+    return 0;
+}
+
+int runtime_timer_add(runtime_timers_t *timers, uint64_t deadline, uint64_t period, void *context,
+                      uint64_t *id)
+{
+    timer_entry_t entry = {.deadline = deadline, .sequence = timers->sequence};
+    timer_slot_t *slot;
+
+    if (timers->count == timers->capacity ||
+        (timers->free_slot == NO_SLOT && timers->slots_used == timers->capacity)) {
+        int err = grow(timers);
+
+        if (err != 0)
+            return err;
+    }
+    if (timers->free_slot != NO_SLOT) {
+        entry.slot = timers->free_slot;
+        slot = &timers->slots[entry.slot];
+        timers->free_slot = slot->place;
+    } else {
+        entry.slot = (uint32_t)timers->slots_used++;
+        slot = &timers->slots[entry.slot];
+        slot->uses = 0;
+    }
+    slot->uses++;
+    slot->context = context;
+    slot->period = period;
+    slot->active = true;
+    timers->sequence++;
+    sift_up(timers, timers->count++, entry);
+    *id = slot->uses << SLOT_BITS | entry.slot;
+    return 0;
+}
+
+static void free_slot(runtime_timers_t *timers, uint32_t number)
+{
+    timer_slot_t *slot = &timers->slots[number];
+
+    slot->active = false;
+    if (slot->uses == USES_MAX)
+        return;
+    slot->place = timers->free_slot;
+    timers->free_slot = number;
+}
+
+int runtime_timer_cancel(runtime_timers_t *timers, uint64_t id)
+{
+    size_t number = (size_t)(id & (SLOTS_MAX - 1));
+    timer_slot_t *slot;
+
+    if (number >= timers->slots_used)
+        return ENOENT;
+    slot = &timers->slots[number];
+    if (!slot->active || slot->uses != id >> SLOT_BITS)
+        return ENOENT;
+    heap_remove(timers, slot->place);
+    free_slot(timers, (uint32_t)number);
+    return 0;
+}
+
+int runtime_timer_take(runtime_timers_t *timers, uint64_t now, async_event_t *events, int max)
+{
+    int n = 0;
+
+    while (n < max && runtime_timer_due(timers, now)) {
+        timer_entry_t entry = timers->heap[0];
+        timer_slot_t *slot = &timers->slots[entry.slot];
+        uint64_t expirations = 1;
+
+        if (slot->period != 0) {
+            /* Late or not, the next deadline is a whole number of periods after the first. */
+            expirations += (now - entry.deadline) / slot->period;
+            events[n] = (async_event_t){.context = slot->context};
+            entry.deadline = expirations > (PORT_DEADLINE_NEVER - 1 - entry.deadline) / slot->period
+                                 ? PORT_DEADLINE_NEVER - 1
+                                 : entry.deadline + expirations * slot->period;
+            entry.sequence = timers->sequence++;
+            sift_down(timers, 0, entry);
+        } else {
+            events[n] = (async_event_t){.context = slot->context};
+            heap_remove(timers, 0);
+            free_slot(timers, entry.slot);
+        }
+        events[n].event_type = ASYNC_EVENT_TIMER;
+        events[n].fd = ASYNC_INVALID_FD;
+        events[n].data = expirations > UINTPTR_MAX ? UINTPTR_MAX : (uintptr_t)expirations;
+        n++;
+    }
+    return n;
+}
+
+void runtime_timer_close(runtime_timers_t *timers)
+{
+    port_free(timers->slots);
+    port_free_aligned(timers->heap_memory);
+    *timers = (runtime_timers_t){.count = 0};
+}
+
+/* ---- Public. ---- */
+
+static uint64_t nanoseconds(uint64_t us)
+{
+    return us > (PORT_DEADLINE_NEVER - 1) / PORT_NS_PER_US ? PORT_DEADLINE_NEVER - 1
+                                                           : us * PORT_NS_PER_US;
+}
+
+uint64_t async_runtime_add_timer(async_runtime_t *runtime, uint64_t delay_us, uint64_t period_us,
+                                 void *context)
+{
+    int saved = errno, err = runtime_check(runtime);
+    uint64_t id = 0;
+
+    if (err == 0)
+        err = runtime_timer_add(&runtime->timers,
+                                port_clock_after(port_clock_now(), nanoseconds(delay_us)),
+                                nanoseconds(period_us), context, &id);
+    return port_result(err, saved) == 0 ? id : 0;
+}
+
+int async_runtime_cancel_timer(async_runtime_t *runtime, uint64_t timer_id)
+{
+    int err = runtime_check(runtime);
+
+    if (err == 0)
+        err = runtime_timer_cancel(&runtime->timers, timer_id);
+    return port_result(err, errno);
+}
+
+int async_runtime_get_timeout(async_runtime_t *runtime)
+{
+    int err = runtime_check(runtime);
+    uint64_t now, first, ms;
+
+    if (err != 0)
+        return port_fail(err);
+    if (runtime->timers.count == 0)
+        return -1;
+    first = runtime_timer_first(&runtime->timers);
+    now = port_clock_now();
+    if (first <= now)
+        return 0;
+    ms = (first - now - 1) / PORT_NS_PER_MS + 1;
+    return ms > INT_MAX ? INT_MAX : (int)ms;
+}

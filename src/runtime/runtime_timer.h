@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runtime_timer.h - timers: a heap of deadlines over a table of slots
+ *
+ * The heap is 4-ary: half as deep as a binary one, and the four children share a cache line.  An entry
+ * says its slot and a slot its place in the heap, so that a timer is cancelled in O(log n).  An id is
+ * the slot with the count of its uses: it is never given again.  Loop thread only.
+ */
+#ifndef RUNTIME_TIMER_H
+#define RUNTIME_TIMER_H
+
+#include <asyncrt/async_runtime.h>
+
+typedef struct timer_entry {
+    uint64_t deadline; /* nanoseconds of port_clock_now() */
+    uint32_t sequence; /* of equal deadlines the first one armed comes first; compared modulo 2^32 */
+    uint32_t slot;
+} timer_entry_t;
+
+typedef struct timer_slot {
+    void *context;
+    uint64_t period; /* nanoseconds; 0: once */
+    uint64_t uses;   /* of this slot so far, the present one included */
+    uint32_t place;  /* in the heap, or the next free slot */
+    bool active;
+} timer_slot_t;
+
+typedef struct runtime_timers {
+    timer_entry_t *heap; /* an entry before the allocation's second line: children are aligned */
+    timer_slot_t *slots;
+    void *heap_memory;
+    size_t count;
+    size_t capacity; /* of the heap and the slots */
+    size_t slots_used;
+    uint32_t free_slot;
+    uint32_t sequence;
+} runtime_timers_t;
+
+/* delay and period in nanoseconds.  Returns 0 and the id, or ENOMEM. */
+int runtime_timer_add(runtime_timers_t *timers, uint64_t deadline, uint64_t period, void *context,
+                      uint64_t *id);
+int runtime_timer_cancel(runtime_timers_t *timers, uint64_t id); /* 0 or ENOENT */
+
+/* The first deadline; there is one. */
+static inline uint64_t runtime_timer_first(const runtime_timers_t *timers)
+{
+    return timers->heap[0].deadline;
+}
+
+static inline bool runtime_timer_due(const runtime_timers_t *timers, uint64_t now)
+{
+    return timers->count != 0 && timers->heap[0].deadline <= now;
+}
+
+/* Moves up to max expired timers into events, in the order of their deadlines. */
+int runtime_timer_take(runtime_timers_t *timers, uint64_t now, async_event_t *events, int max);
+
+void runtime_timer_close(runtime_timers_t *timers);
+
+#endif /* RUNTIME_TIMER_H */

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runtime_wait.c - one call of wait()
+ *
+ * 1. What is pending without asking the system: completions, timers that are due, signals, ends of
+ *    operations, a console that is always ready.
+ * 2. Something is: ask the system without sleeping, for as many descriptors as their share of the
+ *    room.  Nothing is: sleep, armed so that who posts wakes us.  No more is fetched than fits,
+ *    so nothing fetched is ever carried over to the next call.
+ * 3. Hand out: each kind that is pending its share, then what room is left.
+ */
+#include "port/port_clock.h"
+#include "port/port_error.h"
+#include "runtime/runtime.h"
+#include "runtime/runtime_console.h"
+
+/* With too little room for all kinds, descriptors and completions come first so many times before the
+ * others get a turn. */
+#define FIRST_TURNS 8u
+
+#define BIT(kind) (1u << (kind))
+
+typedef struct wait_call {
+    async_event_t *events;
+    int max;
+    int count;
+    int timeout_ms;
+    uint64_t deadline; /* once it is known */
+    bool deadline_known;
+    bool woken;
+    uint64_t now; /* of the last look at the clock */
+} wait_call_t;
+
+static bool take_wakeup(async_runtime_t *runtime)
+{
+    return atomic_load_explicit(&runtime->wakeup, memory_order_seq_cst) != 0 &&
+           atomic_exchange_explicit(&runtime->wakeup, 0, memory_order_seq_cst) != 0;
+}
+
+/* The kinds, KIND_IO apart, that have something to deliver now. */
+static uint32_t pending_kinds(async_runtime_t *runtime, uint64_t now)
+{
+    uint32_t pending = 0;
+
+    if (runtime_completion_ready(&runtime->completions))
+        pending |= BIT(KIND_COMPLETION);
+    if (runtime_timer_due(&runtime->timers, now))
+        pending |= BIT(KIND_TIMER);
+    if (atomic_load_explicit(&runtime->signalled, memory_order_seq_cst) != 0)
+        pending |= BIT(KIND_SIGNAL);
+    if (runtime->operations.finished != NULL)
+        pending |= BIT(KIND_OPERATION);
+    if (runtime->console_ready)
+        pending |= BIT(KIND_CONSOLE);
+    return pending;
+}
+
+static int kinds_in(uint32_t set)
+{
+    int count = 0;
+
+    for (; set != 0; set &= set - 1)
+        count++;
+    return count;
+}
+
+/* ---- Shares of the room. ---- */
+
+/* More kinds are pending than fit: chooses those that get their turn. */
+static uint32_t choose_kinds(async_runtime_t *runtime, uint32_t pending, int max)
+{
+    const uint32_t first = BIT(KIND_IO) | BIT(KIND_COMPLETION);
+    uint32_t chosen = 0, kind = runtime->turn;
+
+    pending |= BIT(KIND_IO);
+    if (max >= 2 && (pending & first) == first && ++runtime->crowded % FIRST_TURNS != 0)
+        chosen = first;
+    for (; kinds_in(chosen) < max; kind = (kind + 1) % KIND_COUNT)
+        chosen |= pending & BIT(kind);
+    runtime->turn = kind;
+    return chosen;
+}
+
+/* How many descriptors to ask the system for, 0: none this time.  *chosen: the other kinds that get a
+ * turn before the room is filled. */
+static int share_of_io(async_runtime_t *runtime, uint32_t pending, int max, uint32_t *chosen)
+{
+    int others = kinds_in(pending);
+    size_t backlog;
+
+    *chosen = pending;
+    if (max <= others) {
+        *chosen = choose_kinds(runtime, pending, max);
+        return *chosen & BIT(KIND_IO) ? 1 : 0;
+    }
+    if (pending == 0)
+        return max;
+    /* One for each other kind at least; as much as they have, up to half of the room. */
+    backlog = runtime_completion_backlog(&runtime->completions) + runtime->operations.finished_count;
+    if (backlog > (size_t)max / 2)
+        backlog = (size_t)max / 2;
+    return max - (backlog > (size_t)others ? (int)backlog : others);
+}
+
+static void take_kind(async_runtime_t *runtime, wait_call_t *call, uint32_t kind, int most)
+{
+    async_event_t *events = call->events + call->count;
+    int room = call->max - call->count;
+
+    if (most > room)
+        most = room;
+    if (most <= 0)
+        return;
+    switch (kind) {
+    case KIND_COMPLETION:
+        call->count += runtime_completion_take(&runtime->completions, events, most);
+        break;
+    case KIND_TIMER:
+        call->count += runtime_timer_take(&runtime->timers, call->now, events, most);
+        break;
+    case KIND_SIGNAL:
+        call->count += runtime_signals_take(runtime, events, most);
+        break;
+    case KIND_OPERATION:
+        call->count += runtime_operations_take(runtime, events, most);
+        break;
+    case KIND_CONSOLE:
+        call->count += runtime_console_take(runtime, events, most);
+        break;
+    default:
+        break;
+    }
+}
+
+static void hand_out(async_runtime_t *runtime, wait_call_t *call, uint32_t chosen)
+{
+    uint32_t pending = pending_kinds(runtime, call->now), once;
+    int share = pending != 0 ? (call->max - call->count) / kinds_in(pending) : 0;
+
+    if (pending == 0)
+        return;
+    if (share < 1)
+        share = 1;
+    once = pending & BIT(KIND_CONSOLE); /* one event for one descriptor */
+    for (uint32_t i = 0; i < KIND_COUNT; i++) {
+        uint32_t kind = (runtime->turn + i) % KIND_COUNT;
+
+        if (chosen & pending & BIT(kind))
+            take_kind(runtime, call, kind, share);
+    }
+    pending &= ~(once & chosen);
+    for (uint32_t i = 0; i < KIND_COUNT && call->count < call->max; i++) {
+        uint32_t kind = (runtime->turn + i) % KIND_COUNT;
+
+        if (pending & BIT(kind))
+            take_kind(runtime, call, kind, kind == KIND_CONSOLE ? 1 : call->max);
+    }
+}
+
+/* ---- Asking the system. ---- */
+
+static int fetch(async_runtime_t *runtime, wait_call_t *call, int budget, uint64_t timeout_ns)
+{
+    int err;
+
+    runtime->ready = call->events;
+    runtime->ready_count = 0;
+    err = runtime->backend->wait(runtime->backend_state, budget, timeout_ns);
+    call->count = runtime->ready_count;
+    runtime->io_events += (uint64_t)runtime->ready_count;
+    return err;
+}
+
+static bool anything(async_runtime_t *runtime, uint64_t now)
+{
+    return pending_kinds(runtime, now) != 0 ||
+           atomic_load_explicit(&runtime->wakeup, memory_order_seq_cst) != 0;
+}
+
+/* Looks for something to come, without sleeping, as long as the program allows. */
+static bool spin(async_runtime_t *runtime, wait_call_t *call, uint64_t until)
+{
+    uint64_t end = port_clock_after(call->now, runtime->spin_ns);
+
+    if (end > until)
+        end = until;
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (anything(runtime, call->now))
+                return true;
+            port_cpu_relax();
+        }
+        call->now = port_clock_now();
+    } while (call->now < end);
+    return false;
+}
+
+static void know_deadline(wait_call_t *call)
+{
+    if (call->deadline_known)
+        return;
+    call->deadline_known = true;
+    call->deadline = call->timeout_ms < 0
+                         ? PORT_DEADLINE_NEVER
+                         : port_clock_after(call->now, (uint64_t)call->timeout_ms * PORT_NS_PER_MS);
+}
+
+/* Sleeps until something comes, the next timer is due or the time is over. */
+static int sleep_armed(async_runtime_t *runtime, wait_call_t *call)
+{
+    uint64_t until, timeout = BACKEND_WAIT_FOREVER;
+    int err = 0;
+
+    if (runtime->timers.count == 0 && (call->timeout_ms > 0 || runtime->spin_ns != 0))
+        call->now = port_clock_now();
+    know_deadline(call);
+    until = call->deadline;
+    if (runtime->timers.count != 0 && runtime_timer_first(&runtime->timers) < until)
+        until = runtime_timer_first(&runtime->timers);
+    if (runtime->spin_ns != 0 && spin(runtime, call, until))
+        return 0;
+    if (until != PORT_DEADLINE_NEVER)
+        timeout = until > call->now ? until - call->now : 0;
+    /* seq_cst: pairs with the look at state in runtime_notify; either it sees us asleep, or we see
+     * what it has published. */
+    atomic_exchange_explicit(&runtime->state, STATE_SLEEPING, memory_order_seq_cst);
+    if (anything(runtime, call->now))
+        timeout = 0;
+    err = fetch(runtime, call, call->max, timeout);
+    atomic_exchange_explicit(&runtime->state, STATE_AWAKE, memory_order_seq_cst);
+    return err;
+}
+
+static int wait_for_events(async_runtime_t *runtime, wait_call_t *call)
+{
+    for (;;) {
+        uint32_t pending, chosen;
+        int err = 0, budget;
+
+        if (runtime->timers.count != 0)
+            call->now = port_clock_now();
+        pending = pending_kinds(runtime, call->now);
+        call->woken |= take_wakeup(runtime);
+        budget = share_of_io(runtime, pending, call->max, &chosen);
+        if (pending != 0 || call->woken || call->timeout_ms == 0) {
+            if (budget != 0)
+                err = fetch(runtime, call, budget, 0);
+        } else {
+            err = sleep_armed(runtime, call);
+            chosen = UINT32_MAX;
+            if (runtime->timers.count != 0 || (call->timeout_ms > 0 && call->count == 0))
+                call->now = port_clock_now();
+        }
+        hand_out(runtime, call, chosen);
+        if (call->count != 0) {
+            (void)take_wakeup(runtime); /* one that came meanwhile has what it wants */
+            return 0;
+        }
+        if (budget == 0)
+            continue; /* what was pending has vanished, and the system was not asked */
+        if (err != 0)
+            return err == EINTR ? 0 : err;
+        if (call->woken || take_wakeup(runtime) || call->timeout_ms == 0 ||
+            (call->timeout_ms > 0 && call->deadline_known && call->now >= call->deadline))
+            return 0;
+    }
+}
+
+/* Outside of wait a nested runtime stays armed: the foreign loop is the one that sleeps. */
+static void leave_armed(async_runtime_t *runtime)
+{
+    atomic_exchange_explicit(&runtime->state, STATE_SLEEPING, memory_order_seq_cst);
+    if (anything(runtime, 0))
+        runtime_notify(runtime);
+}
+
+int async_runtime_wait(async_runtime_t *runtime, async_event_t *events, int max_events,
+                       int timeout_ms)
+{
+    wait_call_t call = {.events = events, .max = max_events, .timeout_ms = timeout_ms};
+    int saved = errno, err;
+
+    if (runtime == NULL || events == NULL || max_events < 1 || timeout_ms < -1)
+        return port_fail(EINVAL);
+    if (runtime_is_inherited(runtime))
+        return port_fail(EPERM);
+    /* acquire and release: one waiter's work comes before the next one's */
+    if (atomic_exchange_explicit(&runtime->in_wait, 1, memory_order_acquire) != 0)
+        return port_fail(EBUSY);
+    runtime->waits++;
+    if (runtime->nested)
+        atomic_exchange_explicit(&runtime->state, STATE_AWAKE, memory_order_seq_cst);
+    err = wait_for_events(runtime, &call);
+    if (runtime->nested)
+        leave_armed(runtime);
+    atomic_store_explicit(&runtime->in_wait, 0, memory_order_release);
+    if (err != 0)
+        return port_fail(err);
+    errno = saved;
+    return call.count;
+}
+
+async_fd_t async_runtime_get_fd(async_runtime_t *runtime)
+{
+    int saved = errno, err = runtime_check(runtime);
+    async_fd_t fd = ASYNC_INVALID_FD;
+
+    if (err == 0 && runtime->backend->get_fd == NULL)
+        err = ENOTSUP;
+    if (err == 0)
+        err = runtime->backend->get_fd(runtime->backend_state, &fd);
+    if (err != 0) {
+        port_error_set(err);
+        return ASYNC_INVALID_FD;
+    }
+    if (!runtime->nested) {
+        runtime->nested = true;
+        leave_armed(runtime);
+    }
+    errno = saved;
+    return fd;
+}
