@@ -28,7 +28,7 @@ typedef struct async_worker_options {
     size_t stack_size;             /* bytes; 0: the platform's default */
     const char *name;              /* shown by debuggers and ps -L; copied, cut to 15 bytes; NULL: none */
     struct async_runtime *runtime; /* gets a completion when the worker has ended; NULL: none */
-    uintptr_t completion_key;      /* its key; its context is the worker */
+    uintptr_t completion_key;      /* its key; its context is the worker, its data the result */
 } async_worker_options_t;
 
 /* clang-format off */
@@ -53,7 +53,8 @@ ASYNC_API async_worker_t *async_worker_create(async_worker_proc_t proc, void *co
  * options: NULL for the defaults; read during the call only.  options->runtime must live until the
  * worker has ended or the runtime's async_runtime_deinit(), whichever is first.
  * Any thread.  Does not block; allocates.
- * Returns the worker, or NULL: EINVAL, ENOMEM, EAGAIN (no more threads).
+ * Returns the worker, or NULL: EINVAL, ENOMEM, EAGAIN (no more threads), EPERM (a runtime of the
+ * process that this one was forked from).
  * Since 1.0.
  */
 ASYNC_API async_worker_t *async_worker_create_with(async_worker_proc_t proc, void *context,
@@ -84,7 +85,8 @@ ASYNC_API void async_worker_signal_stop(async_worker_t *worker);
  *
  * timeout_ms: milliseconds; 0 does not wait, -1 waits for ever.
  * Any thread.  Blocks; woken by the thread's end itself.  Never allocates.
- * Returns true, or false: EINVAL, ETIMEDOUT, EDEADLK (called by the worker itself).
+ * Returns true, or false: EINVAL, ETIMEDOUT, EDEADLK (called by the worker itself), EPERM (in the
+ * child of a fork, where a thread that had not ended is not there).
  * Since 1.0.
  */
 ASYNC_API bool async_worker_join(async_worker_t *worker, int timeout_ms);
