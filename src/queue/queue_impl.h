@@ -232,7 +232,8 @@ static inline void queue_count_wrap(async_queue_t *q, uint64_t old, uint64_t new
 {
     /* only a lap that went through 0 makes it smaller by so much */
     if (PORT_UNLIKELY(queue_lap(q, new) < queue_lap(q, old)))
-        atomic_fetch_add_explicit(&q->tail_wraps, 1, memory_order_relaxed);
+        /* pairs with the load in queue_accepted: who sees the count sees the wrapped tail */
+        atomic_fetch_add_explicit(&q->tail_wraps, 1, memory_order_release);
 }
 
 /* ---- queue_take.c */
@@ -273,7 +274,7 @@ void queue_release_hooks(async_queue_t *q);
 
 /* ---- queue_stats.c */
 
-/* Messages accepted so far, given the tail. */
-uint64_t queue_accepted(const async_queue_t *q, uint64_t tail);
+/* Messages accepted so far, at least `known`, and the tail that was read for it. */
+uint64_t queue_accepted(const async_queue_t *q, uint64_t known, uint64_t *tail);
 
 #endif /* QUEUE_IMPL_H */

@@ -5,27 +5,30 @@
 #include "queue/queue_impl.h"
 #include "port/port_error.h"
 
-uint64_t queue_accepted(const async_queue_t *q, uint64_t tail)
+uint64_t queue_accepted(const async_queue_t *q, uint64_t known, uint64_t *tail)
 {
-    uint64_t wraps = atomic_load_explicit(&q->tail_wraps, memory_order_relaxed);
+    /* before the tail: then the count is right or, while a producer is on its way, one behind */
+    uint64_t wraps = atomic_load_explicit(&q->tail_wraps, memory_order_acquire);
     /* all positions: 2^44, or a little less when the capacity is no power of two */
     uint64_t all = (uint64_t)q->capacity << (64 - q->index_bits - QUEUE_CONTROL_BITS);
+    uint64_t accepted;
 
-    return wraps * all + queue_distance(q, 0, queue_position(q, tail)) - q->start;
+    *tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+    accepted = wraps * all + queue_distance(q, 0, queue_position(q, *tail)) - q->start;
+    return accepted - known > UINT64_MAX / 2 ? accepted + all : accepted;
 }
 
 /* A message or a claim in its copy keeps each place from the oldest position to the tail. */
-static uint64_t in_ring(const async_queue_t *q, uint64_t *tail)
+static uint64_t in_ring(const async_queue_t *q, uint64_t tail)
 {
     uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
-    uint64_t count;
+    uint64_t count, newer;
 
     if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
-        head = queue_oldest(q, head, tail);
-    else
-        *tail = atomic_load_explicit(&q->tail, memory_order_acquire);
-    count = queue_distance(q, head, queue_position(q, *tail));
-    return count < q->capacity ? count : q->capacity;
+        head = queue_oldest(q, head, &newer);
+    count = queue_distance(q, head, queue_position(q, tail));
+    /* at most N, or the head has passed the tail that we know */
+    return count <= q->capacity ? count : 0;
 }
 
 bool async_queue_is_empty(const async_queue_t *queue)
@@ -72,10 +75,10 @@ void async_queue_get_stats(const async_queue_t *queue, async_queue_stats_t *stat
     held = atomic_load_explicit(&queue->held, memory_order_acquire) == QUEUE_HELD_DETACHED;
     stats->dequeue_count = atomic_load_explicit(&queue->delivered, memory_order_relaxed);
     known = atomic_load_explicit(&queue->discarded, memory_order_relaxed);
-    ring = in_ring(queue, &tail);
+    stats->enqueue_count = queue_accepted(queue, stats->dequeue_count + known, &tail);
+    ring = in_ring(queue, tail);
     stats->capacity = queue->capacity;
     stats->max_msg_size = queue->max_size;
-    stats->enqueue_count = queue_accepted(queue, tail);
     /* a peeked message takes no place from new ones: the one too many counts as taken */
     if (ring + held > queue->capacity)
         stats->dequeue_count++;

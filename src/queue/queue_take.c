@@ -86,14 +86,14 @@ static inline void places_freed(async_queue_t *q)
 }
 
 /* Positions between the head and a later one were dropped. */
-static void count_skipped(async_queue_t *q, uint64_t tail, uint64_t position)
+static void count_skipped(async_queue_t *q, uint64_t position)
 {
     uint64_t gap = queue_distance(q, OWN(q->head), position);
     uint64_t before = OWN(q->delivered) + OWN(q->discarded);
-    /* counted from the first position on, so that it also holds more drops than there are positions */
-    uint64_t whole = queue_accepted(q, tail) - queue_distance(q, position, tail) - before;
+    uint64_t tail, whole;
 
-    /* the count of wraps may be a moment behind the tail */
+    /* counted from the first position on, so that it also holds more drops than there are positions */
+    whole = queue_accepted(q, before, &tail) - queue_distance(q, position, tail) - before;
     if (whole > gap && whole < UINT64_MAX / 2)
         gap = whole;
     q->skipped += gap;
@@ -132,7 +132,7 @@ static int take_dropping(async_queue_t *q)
             uint64_t oldest = queue_oldest(q, head, &tail);
 
             if (oldest != head)
-                count_skipped(q, tail, oldest);
+                count_skipped(q, oldest);
             continue;
         }
         /* a later writer's size may be read here; then the cell has changed and the CAS fails */
@@ -328,7 +328,7 @@ void async_queue_clear(async_queue_t *queue)
     if (queue->flags & ASYNC_QUEUE_DROP_OLDEST) {
         oldest = queue_oldest(queue, OWN(queue->head), &tail);
         if (oldest != OWN(queue->head))
-            count_skipped(queue, tail, oldest);
+            count_skipped(queue, oldest);
     }
     end = queue_position(queue, tail);
     while (OWN(queue->head) != end) {
