@@ -54,7 +54,8 @@ for page in "$srcdir"/man/man3/*.3; do
     done
     for code in $(comm -23 $work/page $work/comment); do
         case $code:$name in
-        EPERM:async_runtime_* | EPERM:async_pool_* | EPERM:async_console_* | EPERM:async_resolver_*) ;;
+        EPERM:async_runtime_* | EPERM:async_worker_*) ;;
+        EPERM:async_pool_* | EPERM:async_console_* | EPERM:async_resolver_*) ;;
         *) fail "$name: the page names $code, the header does not" ;;
         esac
     done
