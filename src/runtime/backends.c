@@ -16,6 +16,9 @@ static const backend_t *const backends[] = {
 #ifdef BACKEND_POLL
     &backend_poll,
 #endif
+#ifdef BACKEND_URING
+    &backend_uring,
+#endif
 };
 #define BACKENDS (sizeof(backends) / sizeof(backends[0]))
 
@@ -29,13 +32,18 @@ static const char *const backend_names[] = {
 #ifdef BACKEND_POLL
     "poll",
 #endif
+#ifdef BACKEND_URING
+    "io_uring",
+#endif
     NULL,
 };
 
 const backend_t *backend_find(const char *name)
 {
+    if (name == NULL)
+        return strcmp(backend_names[0], "io_uring") != 0 ? backends[0] : NULL;
     for (size_t i = 0; i < BACKENDS; i++) {
-        if (name == NULL || strcmp(backends[i]->name, name) == 0)
+        if (strcmp(backends[i]->name, name) == 0)
             return backends[i];
     }
     return NULL;

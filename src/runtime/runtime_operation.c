@@ -240,6 +240,16 @@ static void finish_cancelled(async_runtime_t *runtime, backend_operation_t *op)
     }
 }
 
+/* The cancellation may have come too late: what was read, or wholly written, is not lost. */
+static void finish_orphan(async_runtime_t *runtime, backend_operation_t *op, int error, size_t count)
+{
+    backend_operation_t *behind = op->next;
+    bool done = op->is_write ? op->transferred == op->length : error == 0 && count != 0;
+
+    finish(runtime, op, done ? 0 : ECANCELED, op->context);
+    finish_cancelled(runtime, behind);
+}
+
 void backend_report_operation(async_runtime_t *runtime, backend_operation_t *op, int error,
                               size_t count)
 {
@@ -252,7 +262,7 @@ void backend_report_operation(async_runtime_t *runtime, backend_operation_t *op,
         *op->orphan_link = op->orphan_next;
         if (op->orphan_next != NULL)
             op->orphan_next->orphan_link = op->orphan_link;
-        finish_cancelled(runtime, op);
+        finish_orphan(runtime, op, error, count);
         return;
     }
     registration = runtime_table_find(&runtime->table, op->fd);
