@@ -15,6 +15,9 @@
 #if defined(_WIN32)
 #include <winsock2.h>
 #include <ws2tcpip.h>
+#ifndef EAI_SYSTEM
+#define EAI_SYSTEM (-11) /* Winsock has none; its own EAI_* values are positive */
+#endif
 #else
 #include <netdb.h>
 #include <sys/socket.h>
@@ -97,7 +100,8 @@ typedef struct async_resolver_stats {
  * options: NULL for the defaults; read during the call only.  The caller owns the resolver and ends
  * it with async_resolver_destroy().
  * Loop thread.  Does not block; allocates.
- * Returns the resolver, or NULL: EINVAL, ENOTSUP (an engine that is not built in), ENOMEM.
+ * Returns the resolver, or NULL: EINVAL (also a bad list of servers), ENOTSUP (an engine that is not
+ * built in), ENOMEM, EMFILE, ENFILE (c-ares engine).
  * Since 1.0.
  */
 ASYNC_API async_resolver_t *async_resolver_create(async_runtime_t *runtime, uintptr_t completion_key,
@@ -116,7 +120,8 @@ ASYNC_API void async_resolver_destroy(async_resolver_t *resolver);
  *
  * host, service: one may be NULL; copied.  hints: may be NULL; copied.  context: handed back.
  * Loop thread.  Does not block; allocates; may start a thread.
- * Returns the request's id (never reused), or 0: EINVAL, EAGAIN (queue_limit), ENOMEM.
+ * Returns the request's id (never reused), or 0: EINVAL, EAGAIN (queue_limit, or no thread can be
+ * started), ENOMEM.
  * Since 1.0.
  */
 ASYNC_API uint64_t async_resolver_lookup(async_resolver_t *resolver, const char *host,
@@ -128,7 +133,8 @@ ASYNC_API uint64_t async_resolver_lookup(async_resolver_t *resolver, const char 
  *
  * address: length bytes, AF_INET or AF_INET6; copied.  context: handed back.
  * Loop thread.  Does not block; allocates; may start a thread.
- * Returns the request's id (never reused), or 0: EINVAL, EAFNOSUPPORT, EAGAIN (queue_limit), ENOMEM.
+ * Returns the request's id (never reused), or 0: EINVAL, EAFNOSUPPORT, EAGAIN (queue_limit, or no
+ * thread can be started), ENOMEM.
  * Since 1.0.
  */
 ASYNC_API uint64_t async_resolver_reverse(async_resolver_t *resolver, const struct sockaddr *address,
