@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # man-errors.sh - ERRORS of each page and the header's comment name the same errno values
 #
-# The comment's list begins at "Returns" (or "As"); "as async_x()" takes the list of async_x over.
+# The comment's list begins at "Returns" (or "As"); "as async_x()" takes the list of async_x over,
+# "in place of" leaves one out of it.
 # EPERM in the child of a fork is stated once for all functions of a runtime and what is built on it.
 . "${srcdir:-.}/tests/man-common.sh"
 work=man-errors.tmp
@@ -27,6 +28,10 @@ for header in "$srcdir"/include/asyncrt.h "$srcdir"/include/asyncrt/*.h; do
                 print name, "=" other
                 text = substr(text, RSTART + RLENGTH)
             }
+            while (match(list, /in place of E[A-Z0-9]+/)) {
+                print name, "-" substr(list, RSTART + 12, RLENGTH - 12)
+                list = substr(list, 1, RSTART - 1) substr(list, RSTART + RLENGTH)
+            }
             n = split(list, words, /[^A-Z0-9_]+/)
             for (i = 1; i <= n; i++)
                 if (words[i] ~ /^E[A-Z0-9]+$/) print name, words[i]
@@ -35,10 +40,15 @@ for header in "$srcdir"/include/asyncrt.h "$srcdir"/include/asyncrt/*.h; do
 done | sort -u >$work/raw
 awk '
     $2 ~ /^=/ { from[$1] = substr($2, 2); next }
+    $2 ~ /^-/ { without[$1] = substr($2, 2); next }
     { has[$1] = has[$1] " " $2 }
     END {
         for (name in has) print name, has[name]
-        for (name in from) print name, has[from[name]]
+        for (name in from) {
+            n = split(has[from[name]], codes, " ")
+            for (i = 1; i <= n; i++)
+                if (codes[i] != without[name]) print name, codes[i]
+        }
     }' $work/raw >$work/header
 
 for page in "$srcdir"/man/man3/*.3; do
