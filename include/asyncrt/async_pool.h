@@ -20,7 +20,7 @@ typedef void *(*async_pool_proc_t)(void *arg);
 typedef struct async_pool_options {
     size_t size;        /* sizeof(async_pool_options_t) of the caller */
     size_t threads;     /* most threads; 0: the processors, at least 2, at most 64 */
-    size_t queue_limit; /* most waiting jobs; 0: no limit */
+    size_t queue_limit; /* most jobs that wait and no thread is coming for; 0: no limit */
     size_t stack_size;  /* bytes of each thread; 0: the platform's default */
     uint64_t idle_ms;   /* a thread without work ends after it */
     const char *name;   /* of the threads; copied, cut to 15 bytes; NULL: "async_pool" */

@@ -3,8 +3,8 @@
  * port_event.h - events as a Windows programmer knows them
  *
  * An auto-reset event frees one waiter per set, or the next one to come when nobody waits; a
- * manual-reset event frees all until reset, and all that wait at the time of a set even when a reset
- * follows at once.
+ * manual-reset event frees all until reset, and all that wait at the time of a set even when a
+ * reset follows at once.
  */
 #ifndef PORT_EVENT_H
 #define PORT_EVENT_H

@@ -2,13 +2,13 @@
 /*
  * worker.c - managed threads
  *
- * A handle is shared: its owner holds one reference until destroy, the thread one until its last act,
- * a thread in create or join one for the length of the call, and a completion one while it is queued in
- * the runtime.  So destroy never waits, and whoever is last frees.
+ * A handle is shared: its owner holds one reference until destroy, the thread one until its last
+ * act, a thread in create or join one for the length of the call, and a completion one while it is
+ * queued in the runtime.  So destroy never waits, and whoever is last frees.
  *
  * The end of a thread: it stores the result, publishes ENDED, wakes those who join, posts the
- * completion, and drops its reference.  The system's thread is reaped by the first who joins, or let
- * go of by destroy; `reap` says which, since both may come early or at once.
+ * completion, and drops its reference.  The system's thread is reaped by the first who joins, or
+ * let go of by destroy; `reap` says which, since both may come early or at once.
  */
 #include <asyncrt/async_worker.h>
 
@@ -112,8 +112,8 @@ static void worker_exits(void *arg)
 
 /* ---- create ---- */
 
-/* Stores the thread for those who reap it, and lets go of it when destroy has come first: the worker
- * itself may have called that. */
+/* Stores the thread for those who reap it, and lets go of it when destroy has come first: the
+ * worker itself may have called that. */
 static void publish_thread(async_worker_t *worker, const port_thread_t *thread)
 {
     uint32_t reap = REAP_STARTING;
@@ -200,7 +200,7 @@ void async_worker_destroy(async_worker_t *worker)
     if (worker == NULL)
         return;
     if (is_inherited(worker)) {
-        /* the thread is the parent's: its reference goes with the owner's, its stop is none of ours */
+        /* the thread is the parent's: its reference goes with the owner's, and it goes on */
         if ((atomic_load_explicit(&worker->word, memory_order_acquire) & WORD_ENDED) == 0 &&
             current_worker != worker)
             worker_drop(worker);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker_handle.h - what the system's own waits (poll, WaitForMultipleObjects) see of a stop request
+ * worker_handle.h - what the system's own waits (poll, WaitForMultipleObjects) see of a stop
+ * request
  *
  * Made when first asked for, by whichever thread is first, without a lock: signalling it must not
  * block.

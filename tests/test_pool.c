@@ -1,0 +1,772 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What async_pool.h promises, on each backend.
+ */
+#include <asyncrt.h>
+
+#include "test_count.h"
+
+#include <check.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LONG_MS 20000
+
+#define ck_fails(call, err) \
+    do { \
+        errno = 0; \
+        ck_assert(!(call)); \
+        ck_assert_int_eq(errno, (err)); \
+        ck_assert_int_eq(async_last_error(), (err)); \
+    } while (0)
+
+static async_runtime_t *runtime;
+static async_pool_t *pool;
+static _Atomic int gate_entered, gate_open, ran;
+
+/* Which backend a loop test has; false: there is none of this number, or not here. */
+static bool open_runtime(int number)
+{
+    async_runtime_options_t options = ASYNC_RUNTIME_OPTIONS_INIT;
+
+    options.backend = async_runtime_backends()[number];
+    runtime = async_runtime_init_with(&options);
+    ck_assert(runtime != NULL || errno == ENOTSUP);
+    return runtime != NULL;
+}
+
+static async_pool_t *new_pool(size_t threads)
+{
+    async_pool_options_t options = ASYNC_POOL_OPTIONS_INIT;
+    async_pool_t *made;
+
+    options.threads = threads;
+    made = async_pool_create(runtime, &options);
+    ck_assert_ptr_nonnull(made);
+    return made;
+}
+
+static bool open_pool(int number, size_t threads)
+{
+    if (!open_runtime(number))
+        return false;
+    pool = new_pool(threads);
+    return true;
+}
+
+static void close_pool(void)
+{
+    async_pool_destroy(pool);
+    async_runtime_deinit(runtime);
+}
+
+static void *count_run(void *arg)
+{
+    atomic_fetch_add(&ran, 1);
+    return arg;
+}
+
+static void *pass_gate(void *arg)
+{
+    atomic_fetch_add(&gate_entered, 1);
+    while (!atomic_load(&gate_open))
+        test_sleep_ms(1);
+    return arg;
+}
+
+static void until(_Atomic int *count, int wanted)
+{
+    while (atomic_load(count) < wanted)
+        test_sleep_ms(1);
+}
+
+static uint64_t submit(async_pool_proc_t proc, void *arg, uintptr_t key)
+{
+    uint64_t id = async_pool_submit(pool, proc, arg, key);
+
+    ck_assert_uint_ne(id, 0);
+    return id;
+}
+
+static async_event_t next(void)
+{
+    async_event_t event;
+
+    ck_assert_int_eq(async_runtime_wait(runtime, &event, 1, LONG_MS), 1);
+    ck_assert_uint_eq(event.event_type, ASYNC_EVENT_COMPLETION);
+    return event;
+}
+
+static void nothing_comes(void)
+{
+    async_event_t event;
+
+    ck_assert_int_eq(async_runtime_wait(runtime, &event, 1, 20), 0);
+}
+
+static async_pool_stats_t stats(void)
+{
+    async_pool_stats_t got;
+
+    memset(&got, 0xff, sizeof(got));
+    async_pool_get_stats(pool, &got);
+    ck_assert_uint_eq(got.submitted, got.waiting + got.running + got.completed + got.cancelled);
+    for (int i = 0; i < 4; i++)
+        ck_assert_uint_eq(got.reserved[i], 0);
+    return got;
+}
+
+/* ---- jobs and completions ---- */
+
+START_TEST(job_ends_in_one_completion)
+{
+    async_event_t event;
+    uint64_t id;
+    int thing;
+
+    if (!open_pool(_i, 0))
+        return;
+    ck_assert_uint_eq(stats().threads, 0);
+    errno = 77;
+    id = submit(count_run, &thing, UINTPTR_MAX);
+    ck_assert_int_eq(errno, 77);
+    event = next();
+    ck_assert_uint_eq(event.completion_key, UINTPTR_MAX);
+    ck_assert_ptr_eq(event.context, &thing);
+    ck_assert_uint_eq(event.data, (uintptr_t)&thing);
+    ck_assert_int_eq(event.error, 0);
+    ck_assert(event.fd == ASYNC_INVALID_FD);
+    /* the counts are there when the completion is */
+    ck_assert_uint_eq(stats().completed, 1);
+    ck_assert_uint_eq(stats().running, 0);
+    ck_fails(async_pool_cancel(pool, id) == 0, ENOENT);
+    /* and nothing is left to wait for */
+    ck_assert(async_pool_shutdown(pool, 0));
+    nothing_comes();
+    close_pool();
+}
+END_TEST
+
+START_TEST(bad_arguments)
+{
+    async_pool_options_t options = ASYNC_POOL_OPTIONS_INIT;
+
+    if (!open_pool(_i, 1))
+        return;
+    ck_fails(async_pool_create(NULL, NULL), EINVAL);
+    options.size = 0;
+    ck_fails(async_pool_create(runtime, &options), EINVAL);
+    options.size = sizeof(size_t) - 1;
+    ck_fails(async_pool_create(runtime, &options), EINVAL);
+    ck_fails(async_pool_submit(NULL, count_run, NULL, 0), EINVAL);
+    ck_fails(async_pool_submit(pool, NULL, NULL, 0), EINVAL);
+    ck_fails(async_pool_cancel(NULL, 1) == 0, EINVAL);
+    ck_fails(async_pool_cancel(pool, 0) == 0, ENOENT);
+    ck_fails(async_pool_cancel(pool, 1) == 0, ENOENT);
+    ck_fails(async_pool_cancel(pool, UINT64_MAX) == 0, ENOENT);
+    ck_fails(async_pool_shutdown(NULL, 0), EINVAL);
+    ck_fails(async_pool_shutdown(pool, -2), EINVAL);
+    async_pool_destroy(NULL);
+    async_pool_get_stats(pool, NULL);
+    async_pool_get_stats(NULL, &(async_pool_stats_t){0});
+    close_pool();
+}
+END_TEST
+
+static void *thread_name(void *arg)
+{
+#ifdef __linux__
+    pthread_getname_np(pthread_self(), arg, 32);
+#endif
+    return arg;
+}
+
+START_TEST(pool_options)
+{
+    async_pool_options_t options = ASYNC_POOL_OPTIONS_INIT;
+    char name[32] = "";
+
+    if (!open_pool(_i, 0))
+        return;
+    submit(thread_name, name, 0);
+    next();
+#ifdef __linux__
+    ck_assert_str_eq(name, "async_pool");
+    async_pool_destroy(pool);
+    options.name = "jobs-with-a-long-name";
+    options.stack_size = 1;
+    options.idle_ms = UINT64_MAX;
+    options.threads = SIZE_MAX;
+    pool = async_pool_create(runtime, &options);
+    submit(thread_name, name, 0);
+    next();
+    ck_assert_str_eq(name, "jobs-with-a-lon");
+    async_pool_destroy(pool);
+    /* of an earlier version: what it does not have is not read */
+    options.size = sizeof(size_t);
+    options.name = (const char *)1;
+    pool = async_pool_create(runtime, &options);
+    submit(thread_name, name, 0);
+    next();
+    ck_assert_str_eq(name, "async_pool");
+#endif
+    close_pool();
+}
+END_TEST
+
+static int order[300];
+
+static void *note_order(void *arg)
+{
+    order[atomic_fetch_add(&ran, 1)] = *(int *)arg;
+    return NULL;
+}
+
+START_TEST(jobs_start_in_order)
+{
+    int numbers[300];
+
+    if (!open_pool(_i, 1))
+        return;
+    submit(pass_gate, NULL, 1000);
+    for (int i = 0; i < 300; i++) {
+        numbers[i] = i;
+        submit(note_order, &numbers[i], (uintptr_t)i);
+    }
+    atomic_store(&gate_open, 1);
+    ck_assert_uint_eq(next().completion_key, 1000);
+    for (int i = 0; i < 300; i++) {
+        ck_assert_uint_eq(next().completion_key, (uintptr_t)i);
+        ck_assert_int_eq(order[i], i);
+    }
+    close_pool();
+}
+END_TEST
+
+/* A short job never waits behind a long one while another thread is free. */
+START_TEST(long_job_holds_up_nobody)
+{
+    if (!open_pool(_i, 2))
+        return;
+    submit(pass_gate, NULL, 1);
+    for (int i = 0; i < 100; i++)
+        submit(count_run, NULL, 2);
+    for (int i = 0; i < 100; i++)
+        ck_assert_uint_eq(next().completion_key, 2);
+    atomic_store(&gate_open, 1);
+    ck_assert_uint_eq(next().completion_key, 1);
+    close_pool();
+}
+END_TEST
+
+START_TEST(many_jobs_each_complete_once)
+{
+    enum { JOBS = 20000 };
+    unsigned char *seen = calloc(JOBS, 1);
+    uint64_t last_id = 0;
+    int got = 0;
+
+    if (!open_pool(_i, 3)) {
+        free(seen);
+        return;
+    }
+    for (int i = 0; i < JOBS; i++) {
+        uint64_t id = submit(count_run, seen + i, (uintptr_t)i);
+        async_event_t events[16];
+        int n = async_runtime_wait(runtime, events, 16, 0);
+
+        ck_assert_uint_gt(id, last_id);
+        last_id = id;
+        for (int j = 0; j < n; j++, got++)
+            seen[events[j].completion_key]++;
+        if (i % 1000 == 0)
+            stats();
+    }
+    for (; got < JOBS; got++)
+        seen[next().completion_key]++;
+    nothing_comes();
+    for (int i = 0; i < JOBS; i++)
+        ck_assert_int_eq(seen[i], 1);
+    ck_assert_uint_eq(stats().completed, JOBS);
+    close_pool();
+    free(seen);
+}
+END_TEST
+
+static void *submit_more(void *arg)
+{
+    uintptr_t left = (uintptr_t)arg;
+
+    if (left > 0) {
+        submit(submit_more, (void *)(left - 1), 1);
+        submit(submit_more, (void *)(left - 1), 1);
+    }
+    return NULL;
+}
+
+START_TEST(jobs_submit_jobs)
+{
+    if (!open_pool(_i, 2))
+        return;
+    submit(submit_more, (void *)10, 1);
+    for (int i = 0; i < 2047; i++)
+        next();
+    nothing_comes();
+    close_pool();
+}
+END_TEST
+
+static void *exit_thread(void *arg)
+{
+    atomic_fetch_add(&ran, 1);
+    pthread_exit(arg);
+}
+
+START_TEST(job_that_exits_its_thread)
+{
+    int thing;
+
+    if (!open_pool(_i, 1))
+        return;
+    submit(exit_thread, &thing, 1);
+    submit(count_run, &thing, 2);
+    for (int i = 0; i < 2; i++) {
+        async_event_t event = next();
+
+        ck_assert_int_eq(event.error, 0);
+        ck_assert_ptr_eq(event.context, &thing);
+        ck_assert_uint_eq(event.data, event.completion_key == 2 ? (uintptr_t)&thing : 0);
+    }
+    ck_assert_uint_eq(stats().completed, 2);
+    close_pool();
+}
+END_TEST
+
+/* ---- threads ---- */
+
+START_TEST(threads_start_when_needed)
+{
+    int threads = test_count_threads();
+
+    if (!open_pool(_i, 3))
+        return;
+    ck_assert_int_eq(test_count_threads(), threads);
+    /* one after the other: each time an idle thread is there */
+    for (int i = 0; i < 50; i++) {
+        submit(count_run, NULL, 0);
+        next();
+        ck_assert_uint_eq(stats().threads, 1);
+        ck_assert_uint_eq(stats().idle, 1);
+    }
+    for (int i = 1; i <= 5; i++) {
+        submit(pass_gate, NULL, 0);
+        ck_assert_uint_eq(stats().threads, i < 3 ? (size_t)i : 3);
+    }
+    until(&gate_entered, 3);
+    ck_assert_uint_eq(stats().running, 3);
+    ck_assert_uint_eq(stats().idle, 0);
+    ck_assert_uint_eq(stats().waiting, 2);
+    atomic_store(&gate_open, 1);
+    for (int i = 0; i < 5; i++)
+        next();
+    close_pool();
+}
+END_TEST
+
+START_TEST(idle_threads_end)
+{
+    async_pool_options_t options = ASYNC_POOL_OPTIONS_INIT;
+
+    if (!open_runtime(_i))
+        return;
+    options.threads = 3;
+    for (options.idle_ms = 0; options.idle_ms <= 20; options.idle_ms += 10) {
+        pool = async_pool_create(runtime, &options);
+        for (int round = 0; round < 20; round++) {
+            for (int i = 0; i < 3; i++)
+                submit(count_run, NULL, 0);
+            for (int i = 0; i < 3; i++)
+                next();
+            if (round % 5 == 0)
+                while (stats().threads != 0)
+                    test_sleep_ms(1);
+            else /* about the time at which they end */
+                test_sleep_ms((long)options.idle_ms);
+        }
+        async_pool_destroy(pool);
+    }
+    async_runtime_deinit(runtime);
+}
+END_TEST
+
+START_TEST(no_thread_is_left_after_destroy)
+{
+    int threads, fds;
+
+    if (!open_pool(_i, 4))
+        return;
+    submit(count_run, NULL, 0);
+    next();
+    async_pool_destroy(pool);
+    /* after a first thread: a sanitizer's own thread comes with that */
+    threads = test_count_threads();
+    fds = test_count_fds();
+    for (int round = 0; round < 100; round++) {
+        pool = new_pool(4);
+        for (int i = 0; i < 8; i++)
+            submit(count_run, NULL, 0);
+        async_pool_destroy(pool);
+        /* the system's list of threads lags behind a join by a moment */
+        ck_assert_int_le(test_settle_threads(threads), threads);
+    }
+    ck_assert_int_eq(test_count_fds(), fds);
+    for (int i = 0; i < 800; i++)
+        next();
+    nothing_comes();
+    async_runtime_deinit(runtime);
+}
+END_TEST
+
+/* ---- cancel, limit ---- */
+
+START_TEST(cancel_a_waiting_job)
+{
+    uint64_t gate, waiting[40];
+    int thing;
+
+    if (!open_pool(_i, 1))
+        return;
+    gate = submit(pass_gate, NULL, 100);
+    until(&gate_entered, 1);
+    ck_fails(async_pool_cancel(pool, gate) == 0, EALREADY);
+    for (int i = 0; i < 40; i++)
+        waiting[i] = submit(count_run, &thing, (uintptr_t)i);
+    ck_fails(async_pool_cancel(pool, waiting[39] + 1) == 0, ENOENT);
+    for (int i = 0; i < 40; i += 2) {
+        async_event_t event;
+
+        errno = 77;
+        ck_assert_int_eq(async_pool_cancel(pool, waiting[i]), 0);
+        ck_assert_int_eq(errno, 77);
+        ck_fails(async_pool_cancel(pool, waiting[i]) == 0, ENOENT);
+        event = next();
+        ck_assert_uint_eq(event.completion_key, (uintptr_t)i);
+        ck_assert_int_eq(event.error, ECANCELED);
+        ck_assert_ptr_eq(event.context, &thing);
+        ck_assert_uint_eq(event.data, 0);
+    }
+    ck_assert_uint_eq(stats().cancelled, 20);
+    ck_assert_uint_eq(stats().waiting, 20);
+    atomic_store(&gate_open, 1);
+    ck_assert_uint_eq(next().completion_key, 100);
+    for (int i = 1; i < 40; i += 2)
+        ck_assert_uint_eq(next().completion_key, (uintptr_t)i);
+    ck_assert_int_eq(atomic_load(&ran), 20);
+    nothing_comes();
+    close_pool();
+}
+END_TEST
+
+/* Most jobs are cancelled behind a stuck one: the queue is squeezed, and ids are still found. */
+START_TEST(cancel_very_many)
+{
+    enum { KEPT = 50, ROUNDS = 200 };
+    uint64_t kept[KEPT];
+
+    if (!open_pool(_i, 1))
+        return;
+    submit(pass_gate, NULL, 1);
+    until(&gate_entered, 1);
+    for (int i = 0; i < KEPT; i++) {
+        kept[i] = submit(count_run, NULL, (uintptr_t)(1000 + i));
+        for (int j = 0; j < ROUNDS; j++)
+            ck_assert_int_eq(async_pool_cancel(pool, submit(count_run, NULL, 2)), 0);
+    }
+    for (int i = 0; i < KEPT * ROUNDS; i++)
+        ck_assert_uint_eq(next().completion_key, 2);
+    for (int i = 0; i < KEPT; i += 2) {
+        ck_fails(async_pool_cancel(pool, kept[i] + 1) == 0, ENOENT);
+        ck_assert_int_eq(async_pool_cancel(pool, kept[i]), 0);
+        ck_assert_int_eq(next().error, ECANCELED);
+    }
+    atomic_store(&gate_open, 1);
+    ck_assert_uint_eq(next().completion_key, 1);
+    for (int i = 1; i < KEPT; i += 2)
+        ck_assert_uint_eq(next().completion_key, (uintptr_t)(1000 + i));
+    ck_assert_int_eq(atomic_load(&ran), KEPT / 2);
+    close_pool();
+}
+END_TEST
+
+/* Those that a thread is on its way to do not count, from the first submit on. */
+START_TEST(queue_limit)
+{
+    async_pool_options_t options = ASYNC_POOL_OPTIONS_INIT;
+
+    if (!open_runtime(_i))
+        return;
+    options.threads = 2;
+    options.queue_limit = 3;
+    pool = async_pool_create(runtime, &options);
+    for (int i = 0; i < 5; i++)
+        submit(pass_gate, NULL, 0);
+    ck_fails(async_pool_submit(pool, count_run, NULL, 0), EAGAIN);
+    until(&gate_entered, 2);
+    ck_fails(async_pool_submit(pool, count_run, NULL, 0), EAGAIN);
+    ck_assert_uint_eq(stats().rejected, 2);
+    ck_assert_uint_eq(stats().waiting, 3);
+    ck_assert_uint_eq(stats().submitted, 5);
+    atomic_store(&gate_open, 1);
+    for (int i = 0; i < 5; i++)
+        next();
+    submit(count_run, NULL, 0);
+    next();
+    nothing_comes();
+    close_pool();
+}
+END_TEST
+
+/* ---- shutdown, destroy ---- */
+
+START_TEST(shutdown_cancels_and_waits)
+{
+    if (!open_pool(_i, 1))
+        return;
+    submit(pass_gate, NULL, 1);
+    until(&gate_entered, 1);
+    for (int i = 0; i < 10; i++)
+        submit(count_run, NULL, (uintptr_t)(10 + i));
+    ck_fails(async_pool_shutdown(pool, 0), ETIMEDOUT);
+    for (int i = 0; i < 10; i++) {
+        async_event_t event = next();
+
+        ck_assert_uint_eq(event.completion_key, (uintptr_t)(10 + i));
+        ck_assert_int_eq(event.error, ECANCELED);
+    }
+    ck_fails(async_pool_submit(pool, count_run, NULL, 0), EPIPE);
+    ck_fails(async_pool_shutdown(pool, 20), ETIMEDOUT);
+    ck_assert_uint_eq(stats().running, 1);
+    atomic_store(&gate_open, 1);
+    errno = 77;
+    ck_assert(async_pool_shutdown(pool, -1));
+    ck_assert_int_eq(errno, 77);
+    /* what ran has been posted by now */
+    ck_assert_uint_eq(next().completion_key, 1);
+    ck_assert(async_pool_shutdown(pool, 0));
+    ck_fails(async_pool_submit(pool, count_run, NULL, 0), EPIPE);
+    ck_assert_uint_eq(stats().rejected, 2);
+    ck_assert_int_eq(atomic_load(&ran), 0);
+    nothing_comes();
+    close_pool();
+}
+END_TEST
+
+/* After a shutdown the loop finds every completion without waiting. */
+START_TEST(shutdown_leaves_all_posted)
+{
+    if (!open_runtime(_i))
+        return;
+    for (int round = 0; round < 100; round++) {
+        async_event_t events[64];
+        int got = 0, n;
+
+        pool = new_pool(3);
+        for (int i = 0; i < 40; i++)
+            submit(count_run, NULL, 0);
+        ck_assert(async_pool_shutdown(pool, -1));
+        while ((n = async_runtime_wait(runtime, events, 64, 0)) > 0)
+            got += n;
+        ck_assert_int_eq(got, 40);
+        async_pool_destroy(pool);
+    }
+    async_runtime_deinit(runtime);
+}
+END_TEST
+
+START_TEST(completions_outlive_the_pool)
+{
+    if (!open_pool(_i, 2))
+        return;
+    for (int i = 0; i < 200; i++)
+        submit(count_run, NULL, (uintptr_t)i);
+    async_pool_destroy(pool);
+    for (int i = 0; i < 200; i++)
+        next();
+    nothing_comes();
+    async_runtime_deinit(runtime);
+}
+END_TEST
+
+START_TEST(pool_outlives_the_runtime)
+{
+    if (!open_pool(_i, 2))
+        return;
+    for (int i = 0; i < 100; i++)
+        submit(count_run, NULL, 0);
+    submit(pass_gate, NULL, 0);
+    for (int i = 0; i < 10; i++)
+        submit(count_run, NULL, 0);
+    until(&gate_entered, 1);
+    async_runtime_deinit(runtime);
+    submit(count_run, NULL, 0);
+    atomic_store(&gate_open, 1);
+    until(&ran, 111);
+    async_pool_cancel(pool, submit(count_run, NULL, 0));
+    async_pool_destroy(pool);
+}
+END_TEST
+
+/* Completions are still queued in a runtime that ends after the pool. */
+START_TEST(both_end_with_completions_queued)
+{
+    if (!open_pool(_i, 2))
+        return;
+    for (int i = 0; i < 100; i++)
+        submit(count_run, NULL, 0);
+    close_pool();
+}
+END_TEST
+
+static void *shutdown_from_job(void *arg)
+{
+    errno = 0;
+    return !async_pool_shutdown(pool, -1) && errno == EDEADLK ? arg : NULL;
+}
+
+START_TEST(shutdown_from_a_job)
+{
+    int thing;
+
+    if (!open_pool(_i, 1))
+        return;
+    submit(shutdown_from_job, &thing, 0);
+    ck_assert_uint_eq(next().data, (uintptr_t)&thing);
+    /* it changed nothing */
+    submit(count_run, NULL, 0);
+    next();
+    close_pool();
+}
+END_TEST
+
+static void *destroy_from_job(void *arg)
+{
+    until(&ran, 1); /* all is submitted */
+    async_pool_destroy(pool);
+    atomic_store(&gate_open, 1);
+    return arg;
+}
+
+START_TEST(destroy_from_a_job)
+{
+    int threads;
+
+    if (!open_pool(_i, 2))
+        return;
+    submit(count_run, NULL, 0);
+    next();
+    async_pool_destroy(pool);
+    threads = test_count_threads();
+    for (int round = 0; round < 50; round++) {
+        int waiting = round % 3;
+
+        atomic_store(&gate_open, 0);
+        atomic_store(&gate_entered, 0);
+        atomic_store(&ran, 0);
+        pool = new_pool(2);
+        submit(pass_gate, NULL, 0);
+        until(&gate_entered, 1);
+        submit(destroy_from_job, NULL, 0);
+        for (int i = 0; i < waiting; i++)
+            submit(count_run, NULL, 7);
+        atomic_store(&ran, 1);
+        for (int i = 0; i < 2 + waiting; i++) {
+            async_event_t event = next();
+
+            ck_assert_int_eq(event.error, event.completion_key == 7 ? ECANCELED : 0);
+        }
+    }
+    ck_assert_int_le(test_settle_threads(threads), threads);
+    nothing_comes();
+    async_runtime_deinit(runtime);
+}
+END_TEST
+
+START_TEST(inherited_pool)
+{
+    pid_t child;
+    int status;
+
+    if (!open_pool(_i, 1))
+        return;
+    submit(pass_gate, NULL, 5);
+    until(&gate_entered, 1);
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        int wrong = 0;
+
+        wrong += async_pool_submit(pool, count_run, NULL, 0) != 0 || errno != EPERM;
+        wrong += async_pool_cancel(pool, 1) != -1 || errno != EPERM;
+        wrong += async_pool_shutdown(pool, -1) || errno != EPERM;
+        wrong += async_pool_create(runtime, NULL) != NULL || errno != EPERM;
+        async_pool_destroy(pool);
+        async_runtime_deinit(runtime);
+        _exit(wrong);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    atomic_store(&gate_open, 1);
+    ck_assert_uint_eq(next().completion_key, 5);
+    close_pool();
+}
+END_TEST
+
+static void add_tests(TCase *tcase, int backends)
+{
+    tcase_add_loop_test(tcase, job_ends_in_one_completion, 0, backends);
+    tcase_add_loop_test(tcase, bad_arguments, 0, backends);
+    tcase_add_loop_test(tcase, pool_options, 0, backends);
+    tcase_add_loop_test(tcase, jobs_start_in_order, 0, backends);
+    tcase_add_loop_test(tcase, long_job_holds_up_nobody, 0, backends);
+    tcase_add_loop_test(tcase, many_jobs_each_complete_once, 0, backends);
+    tcase_add_loop_test(tcase, jobs_submit_jobs, 0, backends);
+    tcase_add_loop_test(tcase, job_that_exits_its_thread, 0, backends);
+    tcase_add_loop_test(tcase, threads_start_when_needed, 0, backends);
+    tcase_add_loop_test(tcase, idle_threads_end, 0, backends);
+    tcase_add_loop_test(tcase, no_thread_is_left_after_destroy, 0, backends);
+    tcase_add_loop_test(tcase, cancel_a_waiting_job, 0, backends);
+    tcase_add_loop_test(tcase, cancel_very_many, 0, backends);
+    tcase_add_loop_test(tcase, queue_limit, 0, backends);
+    tcase_add_loop_test(tcase, shutdown_cancels_and_waits, 0, backends);
+    tcase_add_loop_test(tcase, shutdown_leaves_all_posted, 0, backends);
+    tcase_add_loop_test(tcase, completions_outlive_the_pool, 0, backends);
+    tcase_add_loop_test(tcase, pool_outlives_the_runtime, 0, backends);
+    tcase_add_loop_test(tcase, both_end_with_completions_queued, 0, backends);
+    tcase_add_loop_test(tcase, shutdown_from_a_job, 0, backends);
+    tcase_add_loop_test(tcase, destroy_from_a_job, 0, backends);
+    tcase_add_loop_test(tcase, inherited_pool, 0, backends);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("pool");
+    TCase *tcase = tcase_create("pool");
+    SRunner *runner = srunner_create(suite);
+    int failed, backends = 0;
+
+    while (async_runtime_backends()[backends] != NULL)
+        backends++;
+    tcase_set_timeout(tcase, 60);
+    suite_add_tcase(suite, tcase);
+    add_tests(tcase, backends);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
