@@ -5,6 +5,7 @@
 #include "queue/queue_impl.h"
 #include "port/port_clock.h"
 #include "port/port_error.h"
+#include "queue/queue_interrupt.h"
 
 typedef struct message {
     const void *data;
@@ -179,6 +180,40 @@ bool async_queue_enqueue_timed(async_queue_t *queue, const void *data, size_t si
             err = queue_wait_place(queue, timeout_ms, send_attempt, &message);
     }
     return err == 0 || queue_reject(queue, err);
+}
+
+typedef struct interruptible {
+    message_t message;
+    const _Atomic uint32_t *stop;
+} interruptible_t;
+
+static int send_unless_stopped(async_queue_t *q, void *arg)
+{
+    interruptible_t *wait = arg;
+
+    /* after wait_once's fence; pairs with the one in queue_interrupt's notify: it sees us waiting, or
+     * we see the word */
+    if (atomic_load_explicit(wait->stop, memory_order_relaxed) != 0)
+        return EINTR;
+    return send(q, &wait->message);
+}
+
+int queue_enqueue_interruptible(async_queue_t *queue, const void *data, size_t size,
+                                const _Atomic uint32_t *stop)
+{
+    interruptible_t wait = {{data, size}, stop};
+    int err = size > queue->max_size ? EMSGSIZE : send(queue, &wait.message);
+
+    if (err == EAGAIN && (queue->flags & ASYNC_QUEUE_DROP_OLDEST) == 0)
+        err = queue_wait_place(queue, -1, send_unless_stopped, &wait);
+    if (err == EPIPE || err == EMSGSIZE)
+        queue_reject(queue, err);
+    return err;
+}
+
+void queue_interrupt(async_queue_t *queue)
+{
+    queue_wake_writers(queue);
 }
 
 void async_queue_close(async_queue_t *queue)

@@ -103,10 +103,4 @@ uint64_t runtime_completion_nodes_posted(const runtime_completions_t *c, size_t 
 /* Loop thread: moves up to max into events.  Returns how many. */
 int runtime_completion_take(runtime_completions_t *c, async_event_t *events, int max);
 
-/*
- * Any thread: the event of a queued node will not be handed out; its done is called all the same
- * when its turn comes.  For a node of runtime_post_merged() only.
- */
-void runtime_node_withdraw(runtime_node_t *node);
-
 #endif /* RUNTIME_COMPLETION_H */

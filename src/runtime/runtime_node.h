@@ -62,6 +62,12 @@ void runtime_post_node(async_runtime_t *runtime, runtime_node_t *node);
 bool runtime_post_merged(async_runtime_t *runtime, runtime_node_t *node);
 
 /*
+ * Any thread: the event of a queued node will not be handed out; its done is called all the same
+ * when its turn comes.  For a node of runtime_post_merged() only.
+ */
+void runtime_node_withdraw(runtime_node_t *node);
+
+/*
  * The runtime's memory stays while somebody holds it; after async_runtime_deinit() posts to it are
  * discarded (done is called at once).  Any thread.
  */
