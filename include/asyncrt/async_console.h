@@ -40,8 +40,9 @@ ASYNC_API async_console_t *async_console_create(async_runtime_t *runtime, async_
                                                 uintptr_t completion_key);
 
 /*
- * Stops the reader, also in the middle of a blocked read, and restores the terminal.  May be called
- * again.
+ * Stops the reader, also in the middle of a blocked read, and restores the terminal.  What it had read
+ * ahead of a full queue is there for the next console, and a file's offset is moved back.  May be
+ * called again.
  *
  * timeout_ms: milliseconds; 0 does not wait, -1 waits for ever.
  * Any thread.  Blocks.
@@ -51,7 +52,8 @@ ASYNC_API async_console_t *async_console_create(async_runtime_t *runtime, async_
 ASYNC_API bool async_console_shutdown(async_console_t *console, int timeout_ms);
 
 /*
- * Shuts down and frees the console; lines that are in the queue stay there.  NULL is ignored.
+ * Shuts down and frees the console; lines that are in the queue stay there, and no completion of the
+ * console comes any more.  NULL is ignored.
  *
  * Loop thread.  Blocks for the milliseconds that the reader needs to end.
  * Since 1.0.
@@ -70,9 +72,10 @@ ASYNC_API bool async_console_is_eof(const async_console_t *console);
 /*
  * Chooses what a terminal does with what is typed.
  *
- * mode: ASYNC_CONSOLE_LINE and ASYNC_CONSOLE_ECHO bits.
+ * mode: ASYNC_CONSOLE_LINE and ASYNC_CONSOLE_ECHO bits.  Without LINE each key, a character or an
+ * escape sequence, is a message of its own.
  * Loop thread.  Does not block or allocate.
- * Returns 0, or -1: EINVAL, ENOTTY (standard input is not a terminal).
+ * Returns 0, or -1: EINVAL (other bits, or shut down), ENOTTY (standard input is not a terminal).
  * Since 1.0.
  */
 ASYNC_API int async_console_set_mode(async_console_t *console, uint32_t mode);
