@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * testlib.h - what the tests of the runtime share: connected sockets, threads, waiting with a
+ * limit, the look for leaks
+ *
+ * Everything here works on POSIX and on Windows.  A helper that cannot do its work fails the test.
+ */
+#ifndef TESTLIB_H
+#define TESTLIB_H
+
+#include <asyncrt.h>
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TL_WAIT_MS                                                                                 \
+    20000 /* how long a test waits for what must come: longer than any load delays it */
+#define TL_QUIET_MS 20 /* how long a test listens for what must not come */
+#define TL_ERRNO 4711  /* no errno value: shows that a success has left errno alone */
+#define TL_NS_PER_US 1000u
+#define TL_NS_PER_MS 1000000u
+
+/* A call that returns 0 and leaves errno alone. */
+#define TL_OK(call)                                                                                \
+    do {                                                                                           \
+        errno = TL_ERRNO;                                                                          \
+        int tl_result = (call);                                                                    \
+        int tl_errno = errno;                                                                      \
+        ck_assert_msg(tl_result == 0, "%s: %d, errno %d", #call, tl_result, tl_errno);             \
+        ck_assert_msg(tl_errno == TL_ERRNO, "%s changed errno to %d", #call, tl_errno);            \
+    } while (0)
+
+/* A call that fails with value, errno err, and the same in async_last_error(). */
+#define TL_FAILS_WITH(call, value, err)                                                            \
+    do {                                                                                           \
+        errno = TL_ERRNO;                                                                          \
+        bool tl_failed = (call) == (value);                                                        \
+        int tl_errno = errno;                                                                      \
+        int tl_last = async_last_error();                                                          \
+        ck_assert_msg(tl_failed, "%s did not fail", #call);                                        \
+        ck_assert_msg(tl_errno == (err), "%s: errno %d, not %s", #call, tl_errno, #err);           \
+        ck_assert_msg(tl_last == (err), "%s: async_last_error %d, not %s", #call, tl_last, #err);  \
+    } while (0)
+
+#define TL_FAILS(call, err) TL_FAILS_WITH(call, -1, err)
+
+/* A pointer with a number's value, to be a context. */
+static inline void *tl_context(uintptr_t number)
+{
+    return (void *)number;
+}
+
+/* ---- the program */
+
+/* Runs the cases that add has put into a suite, on the backend that ASYNCRT_BACKEND names; 77 (to
+ * be skipped) when the system refuses that one. */
+int tl_main(const char *name, void (*add)(Suite *suite));
+
+/* A case whose tests must leave no descriptor and no thread behind. */
+TCase *tl_case(Suite *suite, const char *name);
+
+/* n, or less of it where everything is slow (ASYNCRT_TEST_DIVISOR). */
+unsigned tl_scaled(unsigned n);
+
+/* ---- the runtime */
+
+async_runtime_t *tl_runtime(void); /* with the backend that ASYNCRT_BACKEND asks for */
+bool tl_backend_is(const async_runtime_t *runtime, const char *name);
+
+/* Waits for one event. */
+void tl_one(async_runtime_t *runtime, async_event_t *event);
+
+/* Waits until max_events or at least one have come; returns how many. */
+int tl_some(async_runtime_t *runtime, async_event_t *events, int max_events);
+
+/* Nothing comes. */
+void tl_quiet(async_runtime_t *runtime);
+
+/* The next event is about fd and has exactly these bits. */
+void tl_expect_io(async_runtime_t *runtime, async_fd_t fd, uint32_t bits, void *context);
+
+/* Takes readiness events of fd until one has all of the bits; none may have one of the others. */
+uint32_t tl_until_io(async_runtime_t *runtime, async_fd_t fd, uint32_t bits, uint32_t never);
+
+/* The next event is a completion with exactly this. */
+void tl_expect_completion(async_runtime_t *runtime, uintptr_t key, uintptr_t data);
+
+async_runtime_stats_t tl_stats(const async_runtime_t *runtime);
+
+/* ---- sockets; all non-blocking unless tl_set_blocking() says otherwise */
+
+void tl_pair(async_fd_t fds[2]);     /* connected streams: AF_UNIX, or TCP where there is none */
+void tl_tcp_pair(async_fd_t fds[2]); /* connected TCP */
+void tl_udp_pair(async_fd_t fds[2]); /* UDP, each connected to the other */
+async_fd_t tl_listen(uint16_t *port);
+async_fd_t tl_connect(uint16_t port); /* connecting, or connected already */
+async_fd_t tl_accept(async_fd_t listener);
+void tl_set_blocking(async_fd_t fd, bool blocking);
+void tl_close(async_fd_t fd);
+void tl_close_pair(async_fd_t fds[2]); /* those that are not ASYNC_INVALID_FD, which they become */
+void tl_reset(async_fd_t fd);          /* closes so that the peer gets a reset */
+void tl_shutdown_write(async_fd_t fd);
+int tl_so_error(async_fd_t fd); /* reads and clears it: nonzero if an error was pending */
+
+/* The count, or -1 with errno (EAGAIN when it would block). */
+long tl_send(async_fd_t fd, const void *data, size_t size);
+long tl_recv(async_fd_t fd, void *data, size_t size);
+
+void tl_send_text(async_fd_t fd, const char *text);
+void tl_recv_text(async_fd_t fd, const char *text); /* waits for it */
+size_t tl_fill(async_fd_t fd);                      /* sends until it would block */
+size_t tl_drain(async_fd_t fd);                     /* receives until it would block or end */
+
+/* ---- threads, time, the process */
+
+typedef struct tl_thread tl_thread_t;
+
+tl_thread_t *tl_thread_start(void (*proc)(void *arg), void *arg);
+void tl_thread_join(tl_thread_t *thread);
+void tl_yield(void);
+void tl_sleep_ms(unsigned ms);
+uint64_t tl_now_ns(void);                            /* monotonic */
+int tl_fd_count(void);                               /* -1: the system does not tell */
+int tl_thread_count(void);                           /* -1: the system does not tell */
+void tl_setenv(const char *name, const char *value); /* value NULL: unset */
+
+/* A small generator of numbers that a test can repeat. */
+uint32_t tl_random(uint32_t *state);
+
+#endif /* TESTLIB_H */

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * testlib_posix.c - testlib.h on POSIX
+ */
+#include "testlib.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+struct tl_thread {
+    pthread_t id;
+    void (*proc)(void *arg);
+    void *arg;
+};
+
+void tl_set_blocking(async_fd_t fd, bool blocking)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    ck_assert_int_ge(flags, 0);
+    flags = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+    ck_assert_int_eq(fcntl(fd, F_SETFL, flags), 0);
+}
+
+void tl_close(async_fd_t fd)
+{
+    ck_assert_int_eq(close(fd), 0);
+}
+
+void tl_pair(async_fd_t fds[2])
+{
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+}
+
+static async_fd_t bound_socket(int type, struct sockaddr_in *address)
+{
+    socklen_t length = sizeof *address;
+    int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_ge(fd, 0);
+    memset(address, 0, sizeof *address);
+    address->sin_family = AF_INET;
+    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)address, sizeof *address), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)address, &length), 0);
+    return fd;
+}
+
+void tl_udp_pair(async_fd_t fds[2])
+{
+    struct sockaddr_in address[2];
+
+    for (int i = 0; i < 2; i++)
+        fds[i] = bound_socket(SOCK_DGRAM, &address[i]);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&address[1 - i], sizeof address[0]), 0);
+}
+
+async_fd_t tl_listen(uint16_t *port)
+{
+    struct sockaddr_in address;
+    int fd = bound_socket(SOCK_STREAM, &address);
+
+    ck_assert_int_eq(listen(fd, 16), 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+async_fd_t tl_connect(uint16_t port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_ge(fd, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
+        ck_assert_int_eq(errno, EINPROGRESS);
+    return fd;
+}
+
+async_fd_t tl_accept(async_fd_t listener)
+{
+    struct pollfd pollfd = {.fd = listener, .events = POLLIN};
+    int fd;
+
+    ck_assert_int_eq(poll(&pollfd, 1, TL_WAIT_MS), 1);
+    fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
+void tl_reset(async_fd_t fd)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    tl_close(fd);
+}
+
+void tl_shutdown_write(async_fd_t fd)
+{
+    ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+}
+
+int tl_so_error(async_fd_t fd)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+
+    ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length), 0);
+    return error;
+}
+
+long tl_send(async_fd_t fd, const void *data, size_t size)
+{
+    ssize_t count;
+
+    do {
+        count = send(fd, data, size, MSG_NOSIGNAL);
+        if (count < 0 && errno == ENOTSOCK)
+            count = write(fd, data, size);
+    } while (count < 0 && errno == EINTR);
+    return (long)count;
+}
+
+long tl_recv(async_fd_t fd, void *data, size_t size)
+{
+    ssize_t count;
+
+    do {
+        count = read(fd, data, size);
+    } while (count < 0 && errno == EINTR);
+    return (long)count;
+}
+
+static void *thread_main(void *arg)
+{
+    tl_thread_t *thread = arg;
+
+    thread->proc(thread->arg);
+    return NULL;
+}
+
+tl_thread_t *tl_thread_start(void (*proc)(void *arg), void *arg)
+{
+    tl_thread_t *thread = malloc(sizeof *thread);
+
+    ck_assert_ptr_nonnull(thread);
+    thread->proc = proc;
+    thread->arg = arg;
+    ck_assert_int_eq(pthread_create(&thread->id, NULL, thread_main, thread), 0);
+    return thread;
+}
+
+void tl_thread_join(tl_thread_t *thread)
+{
+    ck_assert_int_eq(pthread_join(thread->id, NULL), 0);
+    free(thread);
+}
+
+void tl_yield(void)
+{
+    (void)sched_yield();
+}
+
+void tl_sleep_ms(unsigned ms)
+{
+    struct timespec rest = {(time_t)(ms / 1000), (long)(ms % 1000) * (long)TL_NS_PER_MS};
+
+    while (nanosleep(&rest, &rest) != 0 && errno == EINTR)
+        continue;
+}
+
+uint64_t tl_now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 * TL_NS_PER_MS + (uint64_t)now.tv_nsec;
+}
+
+static int entries(const char *path)
+{
+    DIR *dir = opendir(path);
+    int count = 0;
+
+    if (dir == NULL)
+        return -1;
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
+        if (entry->d_name[0] != '.')
+            count++;
+    closedir(dir);
+    return count;
+}
+
+int tl_fd_count(void)
+{
+    int count = entries("/proc/self/fd");
+
+    return count > 0 ? count - 1 : -1; /* without the directory itself */
+}
+
+int tl_thread_count(void)
+{
+    return entries("/proc/self/task");
+}
+
+void tl_setenv(const char *name, const char *value)
+{
+    ck_assert_int_eq(value != NULL ? setenv(name, value, 1) : unsetenv(name), 0);
+}

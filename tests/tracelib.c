@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tracelib.c - the tracer: it sees each thread enter each system call, marks among them
+ */
+#include "tracelib.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* No system call has this number: the kernel refuses it, and the tracer sees it. */
+#define MARK 0x3a0000
+
+#define THREADS 16
+
+struct traced {
+    pid_t id;
+    unsigned section;
+};
+
+void trace_section(unsigned section)
+{
+    (void)syscall(MARK + (long)section);
+}
+
+void trace_claim_at(bool condition, const char *file, int line, const char *text)
+{
+    if (condition)
+        return;
+    fprintf(stderr, "%s:%d: in the traced process: %s (errno %d)\n", file, line, text, errno);
+    _exit(1);
+}
+
+const char *trace_text(const struct trace_counts *counts)
+{
+    static char text[1000];
+    size_t length = 0;
+
+    text[0] = '\0';
+    for (unsigned i = 0; i < TRACE_CALLS && length < sizeof text - 40; i++)
+        if (counts->calls[i] != 0)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%u x number %u, ",
+                                       counts->calls[i], i);
+    return text;
+}
+
+static struct traced *find(struct traced threads[THREADS], pid_t id)
+{
+    for (size_t i = 0; i < THREADS; i++) {
+        if (threads[i].id == id)
+            return &threads[i];
+        if (threads[i].id == 0) {
+            threads[i].id = id;
+            return &threads[i];
+        }
+    }
+    return NULL;
+}
+
+/* The number of the call that the thread is entering, or -1 at its exit. */
+static int64_t entered(pid_t id)
+{
+    struct __ptrace_syscall_info info;
+
+    memset(&info, 0, sizeof info);
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, id, (void *)sizeof info, &info) <= 0)
+        return -1;
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
+        return -1;
+    return (int64_t)info.entry.nr;
+}
+
+static void count(struct traced *thread, int64_t number, struct trace_counts *counts)
+{
+    if (number >= MARK && number < MARK + TRACE_SECTIONS) {
+        thread->section = (unsigned)(number - MARK);
+        return;
+    }
+    if (number < 0 || number == SYS_clock_gettime || thread->section == 0)
+        return;
+    counts[thread->section].total++;
+    counts[thread->section].calls[number < TRACE_CALLS ? number : TRACE_CALLS - 1]++;
+}
+
+/* Returns the exit status of the first child. */
+static int follow(pid_t child, struct trace_counts *counts)
+{
+    struct traced threads[THREADS];
+
+    memset(threads, 0, sizeof threads);
+    for (;;) {
+        int status;
+        int pass = 0;
+        pid_t id = waitpid(-1, &status, __WALL);
+        struct traced *thread;
+
+        if (id < 0)
+            return -1;
+        if (WIFEXITED(status) || WIFSIGNALED(status)) {
+            if (id == child)
+                return status;
+            continue;
+        }
+        thread = find(threads, id);
+        if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
+            if (thread != NULL)
+                count(thread, entered(id), counts);
+        } else if (WSTOPSIG(status) != SIGTRAP && WSTOPSIG(status) != SIGSTOP) {
+            pass = WSTOPSIG(status);
+        }
+        (void)ptrace(PTRACE_SYSCALL, id, NULL, (void *)(intptr_t)pass);
+    }
+}
+
+bool trace_run(void (*scenario)(void), struct trace_counts counts[TRACE_SECTIONS])
+{
+    const char *preload = getenv("LD_PRELOAD");
+    long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL;
+    int status;
+    pid_t child;
+
+    memset(counts, 0, TRACE_SECTIONS * sizeof *counts);
+    if (preload != NULL && strstr(preload, "vgpreload") != NULL)
+        return false; /* valgrind makes its own calls */
+    child = fork();
+    if (child == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+            _exit(77);
+        (void)raise(SIGSTOP);
+        scenario();
+        _exit(0);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return false;
+    if (!WIFSTOPPED(status))
+        return false;
+    if (ptrace(PTRACE_SETOPTIONS, child, NULL, (void *)options) != 0) {
+        (void)kill(child, SIGKILL);
+        (void)waitpid(child, &status, 0);
+        return false;
+    }
+    (void)ptrace(PTRACE_SYSCALL, child, NULL, NULL);
+    status = follow(child, counts);
+    if (status != 0) {
+        fprintf(stderr, "the traced process ended with %#x\n", (unsigned)status);
+        abort();
+    }
+    return true;
+}
