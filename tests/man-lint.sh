@@ -20,6 +20,9 @@ for page in $(pages); do
         col -bx | awk 'length($0) > 79')
     test -z "$wide" || fail "$page: wider than 79 columns: $wide"
 
+    wide=$(awk 'length($0) > 80 && !/^\.B/' "$page")
+    test -z "$wide" || fail "$page: source lines of more than 80 bytes: $wide"
+
     # Sections come in one order, and every page has the ones that count.
     sections=$(sed -n 's/^\.SH //p' "$page" | tr -d '"' | tr ' ' '_')
     rest=$order

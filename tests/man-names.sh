@@ -16,6 +16,7 @@ test -s man-names.declared.tmp || fail "no declaration was found in the headers"
 
 for name in $(cat man-names.declared.tmp); do
     grep -qx "$name" man-names.pages.tmp || fail "$name has no page"
+    grep -qx "$name" man-names.map.tmp || fail "$name is declared but not exported"
 done
 for name in $(cat man-names.map.tmp); do
     grep -qx "$name" man-names.declared.tmp || fail "$name is exported but not declared"
@@ -45,6 +46,15 @@ for page in $(pages); do
                           s/^\.BR \(async[a-z_]*\) (\([37]\)).*/\1.\2/p
                           s/.*\\fB\(async[a-z_]*\)\\fP(\([37]\)).*/\1.\2/p' "$page" | sort -u); do
         test -f "$srcdir/man/man${name##*.}/$name" || fail "$page refers to $name"
+    done
+done
+# Every system call that a function's table names is in the list of asyncrt(7).
+section "$srcdir"/man/man7/asyncrt.7 DESCRIPTION | sed -n '/^\.SS System calls/,/^\.SS Versions/p' |
+    tr -cs 'a-z0-9_' '\n' | sort -u >man-names.calls.tmp
+for page in "$srcdir"/man/man3/*.3; do
+    for call in $(sed -n '/^System calls	/,/^\.TE/p' "$page" | tr ' ' '\n' |
+        sed -n 's/.*\\fB\([a-z0-9_]*\)\\fP(2).*/\1/p' | sort -u); do
+        grep -qx "$call" man-names.calls.tmp || fail "$page: $call is not listed in asyncrt(7)"
     done
 done
 finish "$(wc -l <man-names.declared.tmp) functions, $(pages | wc -l) pages"
