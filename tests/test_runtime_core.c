@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MANY 100000u
+#define MANY 30000u
 
 static int descriptors(void)
 {
@@ -35,14 +35,19 @@ static int descriptors(void)
     return count;
 }
 
+static async_runtime_t *make_or_fail(int n)
+{
+    async_runtime_options_t options = ASYNC_RUNTIME_OPTIONS_INIT;
+
+    options.backend = async_runtime_backends()[n];
+    return async_runtime_init_with(&options);
+}
+
 /* A runtime on the n-th backend; NULL when the system refuses that. */
 static async_runtime_t *make(int n)
 {
-    async_runtime_options_t options = ASYNC_RUNTIME_OPTIONS_INIT;
-    async_runtime_t *rt;
+    async_runtime_t *rt = make_or_fail(n);
 
-    options.backend = async_runtime_backends()[n];
-    rt = async_runtime_init_with(&options);
     ck_assert(rt != NULL || errno == ENOTSUP);
     return rt;
 }
@@ -149,10 +154,407 @@ START_TEST(posters)
 }
 END_TEST
 
+/* ---- The ring and the nodes. ---- */
+
+typedef struct item {
+    runtime_node_t node;
+    _Atomic int done;
+} item_t;
+
+static void item_done(runtime_node_t *node)
+{
+    item_t *item = (item_t *)(void *)node;
+
+    atomic_fetch_add(&item->done, 1);
+}
+
+static runtime_completions_t *ring_make(size_t limit)
+{
+    runtime_completions_t *c = port_alloc_aligned(sizeof(*c), PORT_CACHE_LINE);
+
+    ck_assert_ptr_nonnull(c);
+    memset(c, 0, sizeof(*c));
+    ck_assert_int_eq(runtime_completion_open(c, limit), 0);
+    return c;
+}
+
+static void ring_free(runtime_completions_t *c)
+{
+    runtime_completion_close(c, false);
+    runtime_completion_discard(c);
+    port_free_aligned(c);
+}
+
+/* Nodes and completions of one thread come in the order of their posts, whatever the batches. */
+START_TEST(ring_merges)
+{
+    runtime_completions_t *c = ring_make(0);
+    item_t *items = port_zalloc(3000, sizeof(*items));
+    async_event_t ev[7];
+    uintptr_t next = 0;
+    int n;
+
+    for (uintptr_t i = 0; i < 3000; i++) {
+        if (i % 3 == 1 || i % 70 > 50) {
+            runtime_node_init(&items[i].node, i, NULL, item_done);
+            runtime_completion_push(c, &items[i].node);
+        } else {
+            ck_assert_int_eq(runtime_completion_post(c, i, ~i), 0);
+        }
+        if (i % 11 == 0) {
+            n = runtime_completion_take(c, ev, (int)(i % 7) + 1);
+            for (int k = 0; k < n; k++)
+                ck_assert_uint_eq(ev[k].completion_key, next++);
+        }
+    }
+    ck_assert(runtime_completion_ready(c));
+    while ((n = runtime_completion_take(c, ev, 7)) > 0) {
+        for (int k = 0; k < n; k++)
+            ck_assert_uint_eq(ev[k].completion_key, next++);
+    }
+    ck_assert_uint_eq(next, 3000);
+    ck_assert(!runtime_completion_ready(c));
+    for (int i = 0; i < 3000; i++)
+        ck_assert_int_eq(atomic_load(&items[i].done), i % 3 == 1 || i % 70 > 50);
+    ring_free(c);
+    port_free(items);
+}
+END_TEST
+
+/* A poster that was stopped between reading its stamp and pushing: nobody's order suffers. */
+START_TEST(ring_late_stamp)
+{
+    runtime_completions_t *c = ring_make(0);
+    item_t late, other;
+    async_event_t ev[8];
+
+    for (uintptr_t i = 0; i < 4; i++)
+        ck_assert_int_eq(runtime_completion_post(c, i, 0), 0);
+    runtime_node_init(&other.node, 100, NULL, NULL);
+    runtime_completion_push(c, &other.node); /* stamp 4 */
+    ck_assert_int_eq(runtime_completion_take(c, ev, 1), 1);
+    runtime_node_init(&late.node, 200, NULL, NULL);
+    runtime_completion_push(c, &late.node);
+    late.node.stamp = 2; /* its poster's own completions are 0, 1 and then 2 and 3 */
+    ck_assert_int_eq(runtime_completion_take(c, ev, 8), 5);
+    ck_assert_uint_eq(ev[0].completion_key, 1);
+    ck_assert_uint_eq(ev[1].completion_key, 200);
+    ck_assert_uint_eq(ev[2].completion_key, 2);
+    ck_assert_uint_eq(ev[3].completion_key, 3);
+    ck_assert_uint_eq(ev[4].completion_key, 100);
+    ring_free(c);
+}
+END_TEST
+
+/* A ticket that is claimed and not yet published holds up those behind it, not the nodes before. */
+START_TEST(ring_unpublished)
+{
+    runtime_completions_t *c = ring_make(0);
+    item_t before, behind;
+    async_event_t ev[8];
+    uint64_t ticket;
+
+    ck_assert_int_eq(runtime_completion_post(c, 1, 0), 0);
+    runtime_node_init(&before.node, 2, NULL, NULL);
+    runtime_completion_push(c, &before.node);
+    ticket = atomic_fetch_add(&c->tail, 1); /* claimed */
+    runtime_node_init(&behind.node, 4, NULL, NULL);
+    runtime_completion_push(c, &behind.node);
+    ck_assert_int_eq(runtime_completion_post(c, 5, 0), 0);
+    ck_assert_int_eq(runtime_completion_take(c, ev, 8), 2);
+    ck_assert_uint_eq(ev[1].completion_key, 2);
+    ck_assert(!runtime_completion_ready(c));
+    c->chunk->cells[ticket].key = 3;
+    atomic_store(&c->chunk->cells[ticket].published, ticket + 1);
+    ck_assert(runtime_completion_ready(c));
+    ck_assert_int_eq(runtime_completion_take(c, ev, 8), 3);
+    for (int i = 0; i < 3; i++)
+        ck_assert_uint_eq(ev[i].completion_key, (uintptr_t)i + 3);
+    ring_free(c);
+}
+END_TEST
+
+START_TEST(ring_limit)
+{
+    runtime_completions_t *c = ring_make(130);
+    async_event_t ev[8];
+
+    for (int round = 0; round < 300; round++) {
+        int posted = 0, taken = 0, n;
+
+        while (runtime_completion_post(c, 0, 0) == 0)
+            posted++;
+        ck_assert_int_eq(posted, 130);
+        ck_assert_int_eq(runtime_completion_post(c, 0, 0), EAGAIN);
+        ck_assert_int_eq(runtime_completion_take(c, ev, 1), 1);
+        ck_assert_int_eq(runtime_completion_post(c, 0, 0), 0);
+        ck_assert_int_eq(runtime_completion_post(c, 0, 0), EAGAIN);
+        while ((n = runtime_completion_take(c, ev, 8)) > 0)
+            taken += n;
+        ck_assert_int_eq(taken, 130);
+    }
+    ring_free(c);
+}
+END_TEST
+
+static _Atomic int allocations, allocations_left;
+
+static bool count_down(size_t size)
+{
+    (void)size;
+    atomic_fetch_add(&allocations, 1);
+    return atomic_fetch_sub(&allocations_left, 1) > 0;
+}
+
+static bool count_only(size_t size)
+{
+    (void)size;
+    atomic_fetch_add(&allocations, 1);
+    return true;
+}
+
+/* Without memory a post fails and takes no place; what is queued comes all the same. */
+START_TEST(ring_memory)
+{
+    runtime_completions_t *c = ring_make(0);
+    async_event_t ev[64];
+    uintptr_t next = 0, key = 0;
+    int n, refused = 0;
+
+    port_memory_set_hook(count_down);
+    for (int i = 0; i < 20000; i++) {
+        atomic_store(&allocations_left, i % 3 == 0);
+        n = runtime_completion_post(c, key, 0);
+        ck_assert(n == 0 || n == ENOMEM);
+        key += n == 0;
+        refused += n != 0;
+    }
+    ck_assert_int_gt(refused, 0);
+    while ((n = runtime_completion_take(c, ev, 64)) > 0) {
+        for (int i = 0; i < n; i++)
+            ck_assert_uint_eq(ev[i].completion_key, next++);
+    }
+    ck_assert_uint_eq(next, key);
+    port_memory_set_hook(NULL);
+    ring_free(c);
+}
+END_TEST
+
+/* The steady state allocates nothing; a huge backlog is given back. */
+START_TEST(ring_recycles)
+{
+    runtime_completions_t *c = ring_make(0);
+    async_event_t ev[64];
+    int n, before;
+
+    for (int i = 0; i < 10000; i++)
+        ck_assert_int_eq(runtime_completion_post(c, 0, 0), 0);
+    while (runtime_completion_take(c, ev, 64) > 0)
+        continue;
+    port_memory_set_hook(count_only);
+    before = atomic_load(&allocations);
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < 9000; i++)
+            ck_assert_int_eq(runtime_completion_post(c, 0, 0), 0);
+        while (runtime_completion_take(c, ev, 64) > 0)
+            continue;
+    }
+    ck_assert_int_eq(atomic_load(&allocations), before);
+    for (int i = 0; i < 300000; i++)
+        ck_assert_int_eq(runtime_completion_post(c, 0, 0), 0);
+    for (int left = 300000; left > 0; left -= n) {
+        n = runtime_completion_take(c, ev, 64);
+        ck_assert_int_gt(n, 0);
+    }
+    ck_assert_uint_lt(atomic_load(&c->end) - c->head, 100000);
+    port_memory_set_hook(NULL);
+    ring_free(c);
+}
+END_TEST
+
+/* ---- Timers, against a sorted list. ---- */
+
+typedef struct model {
+    uint64_t deadline, order, id;
+    bool live;
+} model_t;
+
+static int model_first(const model_t *model, int count)
+{
+    int first = -1;
+
+    for (int i = 0; i < count; i++) {
+        if (model[i].live && (first < 0 || model[i].deadline < model[first].deadline ||
+                              (model[i].deadline == model[first].deadline &&
+                               model[i].order < model[first].order)))
+            first = i;
+    }
+    return first;
+}
+
+START_TEST(timer_model)
+{
+    runtime_timers_t timers = {.count = 0};
+    model_t model[300];
+    async_event_t ev;
+    uint64_t order = 0, last_id = 0;
+    size_t live = 0;
+
+    timers.sequence = UINT32_MAX - 1000; /* it wraps */
+    memset(model, 0, sizeof(model));
+    srand(1);
+    for (int step = 0; step < 20000; step++) {
+        int i = rand() % 300;
+        model_t *m = &model[i];
+
+        if (!m->live) {
+            m->deadline = (uint64_t)(rand() % 50);
+            m->order = order++;
+            ck_assert_int_eq(runtime_timer_add(&timers, m->deadline, 0, m, &m->id), 0);
+            ck_assert_uint_ne(m->id, 0);
+            ck_assert_uint_ne(m->id, last_id);
+            last_id = m->id;
+            m->live = true;
+            live++;
+        } else if (rand() % 3 != 0) {
+            ck_assert_int_eq(runtime_timer_cancel(&timers, m->id), 0);
+            ck_assert_int_eq(runtime_timer_cancel(&timers, m->id), ENOENT);
+            m->live = false;
+            live--;
+        } else {
+            int first = model_first(model, 300);
+
+            ck_assert_int_eq(runtime_timer_take(&timers, model[first].deadline, &ev, 1), 1);
+            ck_assert_ptr_eq(ev.context, &model[first]);
+            ck_assert_int_eq(runtime_timer_cancel(&timers, model[first].id), ENOENT);
+            model[first].live = false;
+            live--;
+        }
+        ck_assert_uint_eq(timers.count, live);
+        if (live != 0)
+            ck_assert_uint_eq(runtime_timer_first(&timers),
+                              model[model_first(model, 300)].deadline);
+    }
+    runtime_timer_close(&timers);
+}
+END_TEST
+
+START_TEST(timer_periodic)
+{
+    runtime_timers_t timers = {.count = 0};
+    async_event_t ev[4];
+    uint64_t id, far;
+
+    ck_assert_int_eq(runtime_timer_add(&timers, 100, 10, &ev, &id), 0);
+    ck_assert_int_eq(runtime_timer_take(&timers, 99, ev, 4), 0);
+    ck_assert_int_eq(runtime_timer_take(&timers, 100, ev, 4), 1);
+    ck_assert_uint_eq(ev[0].data, 1);
+    ck_assert_int_eq(runtime_timer_take(&timers, 139, ev, 4), 1);
+    ck_assert_uint_eq(ev[0].data, 3); /* 110, 120, 130 */
+    ck_assert_uint_eq(runtime_timer_first(&timers), 140);
+    ck_assert_int_eq(runtime_timer_take(&timers, 140, ev, 4), 1);
+    ck_assert_uint_eq(ev[0].data, 1);
+    ck_assert_int_eq(runtime_timer_cancel(&timers, id), 0);
+    ck_assert_int_eq(runtime_timer_cancel(&timers, 0), ENOENT);
+    /* Far away never wraps. */
+    ck_assert_int_eq(runtime_timer_add(&timers, UINT64_MAX - 1, UINT64_MAX - 1, NULL, &far), 0);
+    ck_assert_int_eq(runtime_timer_add(&timers, 5, UINT64_MAX - 1, NULL, &id), 0);
+    ck_assert_int_eq(runtime_timer_take(&timers, 5, ev, 4), 1);
+    ck_assert_uint_eq(runtime_timer_first(&timers), UINT64_MAX - 1);
+    runtime_timer_close(&timers);
+}
+END_TEST
+
+START_TEST(timer_million)
+{
+    const size_t count = 1000000;
+    runtime_timers_t timers = {.count = 0};
+    uint64_t *ids = port_alloc(count * sizeof(*ids)), last = 0;
+    async_event_t ev[64];
+    size_t taken = 0;
+    int n;
+
+    ck_assert_ptr_nonnull(ids);
+    srand(2);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(runtime_timer_add(&timers, (uint64_t)rand() + 1, 0, NULL, &ids[i]), 0);
+    for (size_t i = 0; i < count; i += 2)
+        ck_assert_int_eq(runtime_timer_cancel(&timers, ids[i]), 0);
+    do {
+        ck_assert(timers.count == 0 || runtime_timer_first(&timers) >= last);
+        if (timers.count != 0)
+            last = runtime_timer_first(&timers);
+        n = runtime_timer_take(&timers, last, ev, 64);
+        taken += (size_t)n;
+    } while (n > 0);
+    ck_assert_uint_eq(taken, count / 2);
+    runtime_timer_close(&timers);
+    port_free(ids);
+}
+END_TEST
+
+/* ---- Memory that runs out, at every allocation of a little program. ---- */
+
+static int story(async_runtime_t *rt, async_queue_t *queue, const int *sv)
+{
+    static char text[4];
+
+    if (async_runtime_add(rt, sv[0], ASYNC_EVENT_READ, NULL) != 0 ||
+        async_runtime_post_read(rt, sv[0], text, sizeof(text)) != 0 ||
+        async_runtime_post_write(rt, sv[0], text, sizeof(text)) != 0 ||
+        async_runtime_post_completion(rt, 1, 2) != 0 ||
+        async_runtime_add_timer(rt, 0, 0, NULL) == 0 ||
+        async_runtime_add_signal(rt, SIGUSR1, NULL) != 0 ||
+        async_runtime_bind_queue(rt, queue, 3) != 0 || async_runtime_remove(rt, sv[0]) != 0)
+        return errno;
+    return 0;
+}
+
+START_TEST(memory)
+{
+    int sv[2], before = descriptors(), fails = 0;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+    for (int at = 0;; at++) {
+        async_queue_t *queue = async_queue_create(4, 4, 0);
+        async_runtime_stats_t stats;
+        async_runtime_t *rt;
+        async_event_t ev[16];
+        int err;
+
+        port_memory_set_hook(count_down);
+        atomic_store(&allocations_left, at);
+        rt = make_or_fail(_i);
+        err = rt != NULL ? story(rt, queue, sv) : errno;
+        port_memory_set_hook(NULL);
+        if (rt != NULL) {
+            async_runtime_get_stats(rt, &stats);
+            ck_assert(err != 0 || stats.completions_pending == 1);
+            /* What failed can be tried again. */
+            if (err != 0 && stats.registered == 0) {
+                ck_assert_int_eq(async_runtime_add(rt, sv[0], ASYNC_EVENT_READ, NULL), 0);
+                ck_assert_int_eq(async_runtime_post_completion(rt, 1, 2), 0);
+                ck_assert_int_gt(async_runtime_wait(rt, ev, 16, 0), 0);
+            }
+            async_runtime_deinit(rt);
+        }
+        async_queue_destroy(queue);
+        if (err == 0 || err == ENOTSUP)
+            break;
+        ck_assert_int_eq(err, ENOMEM);
+        fails++;
+    }
+    ck_assert(fails > 5 || _i != 0);
+    close(sv[0]);
+    close(sv[1]);
+    ck_assert_int_eq(descriptors(), before);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("runtime core");
-    TCase *tc = tcase_create("whole");
+    TCase *tc = tcase_create("all");
     SRunner *runner;
     int failed, backends = 0;
 
@@ -161,6 +563,16 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, smoke, 0, backends);
     tcase_add_loop_test(tc, posters, 0, backends);
+    tcase_add_loop_test(tc, memory, 0, backends);
+    tcase_add_test(tc, ring_merges);
+    tcase_add_test(tc, ring_late_stamp);
+    tcase_add_test(tc, ring_unpublished);
+    tcase_add_test(tc, ring_limit);
+    tcase_add_test(tc, ring_memory);
+    tcase_add_test(tc, ring_recycles);
+    tcase_add_test(tc, timer_model);
+    tcase_add_test(tc, timer_periodic);
+    tcase_add_test(tc, timer_million);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -20,6 +20,12 @@
 #define PIPE_BUF 512
 #endif
 
+/*
+ * What a writable descriptor in blocking mode takes without blocking: a pipe PIPE_BUF bytes; a terminal
+ * promises less, and a tab or a newline may become several characters on their way.
+ */
+#define TERMINAL_WRITE 32
+
 /* More at once only brings results that no type holds. */
 #define TRANSFER_MAX ((size_t)1 << 30)
 
@@ -40,9 +46,14 @@ static bool is_ready(int fd, short events)
 
 static int read_other(int fd, void *buffer, size_t length, size_t *count)
 {
+    int flags = fcntl(fd, F_GETFL);
     ssize_t rc;
 
-    if (!is_ready(fd, POLLIN))
+    if (flags == -1)
+        return errno;
+    if ((flags & O_ACCMODE) == O_WRONLY)
+        return EBADF; /* as read() says; poll() would never call it readable */
+    if (!(flags & O_NONBLOCK) && !is_ready(fd, POLLIN))
         return EAGAIN;
     do {
         rc = read(fd, buffer, length);
@@ -106,12 +117,15 @@ static int write_other(int fd, const void *buffer, size_t length, size_t *count)
 
     if (flags == -1)
         return errno;
+    if ((flags & O_ACCMODE) == O_RDONLY)
+        return EBADF;
     if (!(flags & O_NONBLOCK)) {
-        /* A pipe that is writable takes this much without blocking. */
+        size_t most = isatty(fd) ? TERMINAL_WRITE : PIPE_BUF;
+
         if (!is_ready(fd, POLLOUT))
             return EAGAIN;
-        if (length > PIPE_BUF)
-            length = PIPE_BUF;
+        if (length > most)
+            length = most;
     }
     return result(write_quietly(fd, buffer, length), count);
 }
