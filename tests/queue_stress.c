@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads on one queue in every policy: each message carries its sender, number and checksum, and at
- * the end every message is accounted for as delivered or as lost at its place in the stream.
+ * Threads on one queue in every policy: each message carries its sender, number and checksum, and
+ * at the end every message is accounted for as delivered or as lost at its place in the stream.
  *
- * Needs no test library, so that it also runs on other processors (tools/check-cross).  Built twice:
- * with the library's objects, and by queue_preempt.c with a random yield before each atomic step.
+ * Needs no test library, so that it also runs on other processors (tools/check-cross).  Built
+ * twice: with the library's objects, and by queue_preempt.c with a random yield before each atomic
+ * step.
  */
 #include "queue_stress.h"
 #include "port/port_clock.h"
@@ -29,9 +30,9 @@ typedef struct setup {
     size_t capacity;
     async_queue_flags_t flags;
     unsigned producers;
-    bool bound;        /* the consumer sleeps until the hook announces */
-    bool timed;        /* full queues by enqueue_timed, not by trying again */
-    bool late_bind;    /* bound while producers run */
+    bool bound;     /* the consumer sleeps until the hook announces */
+    bool timed;     /* full queues by enqueue_timed, not by trying again */
+    bool late_bind; /* bound while producers run */
 } setup_t;
 
 typedef struct message {

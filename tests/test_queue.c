@@ -135,7 +135,8 @@ START_TEST(sizes_that_overflow)
                 if (swap && size == 0)
                     continue;
                 errno = 0;
-                q = swap ? async_queue_create(size, large[i], 0) : async_queue_create(large[i], size, 0);
+                q = swap ? async_queue_create(size, large[i], 0)
+                         : async_queue_create(large[i], size, 0);
                 ck_assert_ptr_null(q);
                 ck_assert(errno == EINVAL || errno == ENOMEM);
             }
@@ -257,7 +258,8 @@ START_TEST(dropping_is_counted)
                 ck_assert_uint_eq(async_queue_lost(q), 0);
             }
             async_queue_clear(q);
-            check_stats(q, 1 + n + (unsigned)drops, n > 1 ? 3 : 2, n - 1 + (unsigned)drops - (n > 1), 0);
+            check_stats(q, 1 + n + (unsigned)drops, n > 1 ? 3 : 2,
+                        n - 1 + (unsigned)drops - (n > 1), 0);
             async_queue_destroy(q);
         }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stress run on a copy of the queue that gives the processor away, now and then, before an atomic
- * step: threads stop at places where a scheduler rarely stops them.  test_queue_preempt [messages]
+ * The stress run on a copy of the queue that gives the processor away, now and then, before an
+ * atomic step: threads stop at places where a scheduler rarely stops them.  test_queue_preempt
+ * [messages]
  */
 #include "queue_stress.h"
 #include "port/port_thread.h"

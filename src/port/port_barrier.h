@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 /*
- * When it returns true, every other thread of the process has passed a full memory barrier since the
- * call began.  false: the system cannot do it.
+ * When it returns true, every other thread of the process has passed a full memory barrier since
+ * the call began.  false: the system cannot do it.
  */
 bool port_barrier_all_threads(void);
 

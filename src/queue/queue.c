@@ -11,13 +11,15 @@
  * makes the next producer wait for that copy (it yields, then sleeps), as does clear.
  *
  * Memory.  N messages of at most M bytes take sizeof(async_queue) (512 bytes) + 16 N + (N + 1) S,
- * where S is M rounded up to 16 for M <= 32 and to 64 above.  The first reserve adds N S + 16 (2 N + 1),
- * for good.  Nothing else is ever allocated.  At most 2^28 messages and 2^19 - 1 open reservations.
+ * where S is M rounded up to 16 for M <= 32 and to 64 above.  The first reserve adds N S + 16 (2 N
+ * + 1), for good.  Nothing else is ever allocated.  At most 2^28 messages and 2^19 - 1 open
+ * reservations.
  *
- * Costs.  enqueue: one CAS and one copy; on a full DROP_OLDEST queue two.  dequeue and peek: one copy
- * or none, no locked instruction; with DROP_OLDEST one CAS, with BLOCK_WRITER one fence.  reserve and
- * commit: two CAS each.  SIGNAL_ON_DATA or a binding add one fence to each enqueue, and nothing else
- * while the other side is awake.  System calls: only to sleep, or to wake one who sleeps.
+ * Costs.  enqueue: one CAS and one copy; on a full DROP_OLDEST queue two.  dequeue and peek: one
+ * copy or none, no locked instruction; with DROP_OLDEST one CAS, with BLOCK_WRITER one fence.
+ * reserve and commit: two CAS each.  SIGNAL_ON_DATA or a binding add one fence to each enqueue, and
+ * nothing else while the other side is awake.  System calls: only to sleep, or to wake one who
+ * sleeps.
  */
 #include "queue/queue_impl.h"
 #include "port/port_error.h"

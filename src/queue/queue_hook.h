@@ -23,18 +23,20 @@ struct queue_hook {
      * by a producer that is on its way while queue_unbind runs.
      */
     void (*announce)(queue_hook_t *hook);
-    /* The queue has let go of the hook and will not touch it again.  Called by async_queue_destroy. */
+    /* The queue has let go of the hook and will not touch it again.  Called by async_queue_destroy.
+     */
     void (*release)(queue_hook_t *hook);
     /* The rest is the queue's. */
     _Atomic uint32_t armed;
     queue_hook_t *next; /* hooks that were unbound and are kept until async_queue_destroy */
 };
 
-/* Binds hook and announces what is there already.  The hook is the queue's until release.  Returns 0,
- * or EEXIST when the queue has a hook. */
+/* Binds hook and announces what is there already.  The hook is the queue's until release.  Returns
+ * 0, or EEXIST when the queue has a hook. */
 int queue_bind(async_queue_t *queue, queue_hook_t *hook);
 
-/* Ends the announcements to hook; another may be bound.  The hook stays the queue's until release. */
+/* Ends the announcements to hook; another may be bound.  The hook stays the queue's until release.
+ */
 void queue_unbind(async_queue_t *queue, queue_hook_t *hook);
 
 #endif /* QUEUE_HOOK_H */

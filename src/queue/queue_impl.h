@@ -10,13 +10,13 @@
  *     tail        lap | closed:1 reserved:19| index       the next position to claim
  *     cell        lap | readable:1 | slot                 the cell's index is its place
  *
- * A cell goes {lap, writable, slot} -> {lap, readable, slot} -> {lap + 1, writable, slot'}: one store
- * or CAS frees a place, and swaps the slot when the reader wants to keep the bytes.  So every slot is
- * at any time in one cell, in one reservation, in the stack of spares, or the consumer's.
+ * A cell goes {lap, writable, slot} -> {lap, readable, slot} -> {lap + 1, writable, slot'}: one
+ * store or CAS frees a place, and swaps the slot when the reader wants to keep the bytes.  So every
+ * slot is at any time in one cell, in one reservation, in the stack of spares, or the consumer's.
  *
- * Invariants.  Cells are freed in the order of positions.  A state (T, r) of the tail is reached only
- * when the cell of position T + r - 1 was seen writable, so the places of r open reservations are
- * really there, and the oldest message that may have to go is always at T + r - N.
+ * Invariants.  Cells are freed in the order of positions.  A state (T, r) of the tail is reached
+ * only when the cell of position T + r - 1 was seen writable, so the places of r open reservations
+ * are really there, and the oldest message that may have to go is always at T + r - N.
  */
 #ifndef QUEUE_IMPL_H
 #define QUEUE_IMPL_H
@@ -83,13 +83,13 @@ struct async_queue {
     uint64_t lap_one;
 
     alignas(PORT_CACHE_LINE) uint64_t control_mask; /* closed and reserved, in the tail */
-    uint64_t readable;                              /* in a cell; the same bit is closed, in the tail */
+    uint64_t readable; /* in a cell; the same bit is closed, in the tail */
     uint64_t reserved_one;
     uint32_t index_bits;
     async_queue_flags_t flags;
     _Atomic uint32_t notify;   /* QUEUE_NOTIFY_*; bind: RMW seq_cst; producers: load seq_cst */
     _Atomic uint32_t blocking; /* QUEUE_BLOCKING_* */
-    _Atomic uint32_t closing;  /* a copy of closed, so that an idle consumer leaves the tail alone */
+    _Atomic uint32_t closing; /* a copy of closed, so that an idle consumer leaves the tail alone */
     _Atomic(queue_hook_t *) hook;
     _Atomic(queue_spares_t *) spares; /* NULL until the first reserve */
 
@@ -115,10 +115,10 @@ struct async_queue {
     _Atomic uint32_t asleep;     /* 1: async_queue_wait() sleeps or is about to */
     _Atomic uint64_t rejected;
     _Atomic uint64_t blocked;
-    _Atomic uint64_t bind_tail;         /* positions claimed before the binding end here */
-    _Atomic(queue_hook_t *) old_hooks;  /* unbound, kept for producers on their way */
-    uint64_t start;                     /* the first position, as a number */
-    unsigned spin;                      /* turns before a thread sleeps; 0 with one processor */
+    _Atomic uint64_t bind_tail;        /* positions claimed before the binding end here */
+    _Atomic(queue_hook_t *) old_hooks; /* unbound, kept for producers on their way */
+    uint64_t start;                    /* the first position, as a number */
+    unsigned spin;                     /* turns before a thread sleeps; 0 with one processor */
 };
 
 /* ---- Positions. */
@@ -215,8 +215,8 @@ async_queue_t *queue_create_at(size_t capacity, size_t max_msg_size, async_queue
 /* ---- queue_send.c */
 
 /*
- * Looks whether tail leaves a place for one message or reservation more; with DROP_OLDEST makes one.
- * Returns 0, EAGAIN (full), EPIPE, EBUSY (tail is out of date, load it again) or EINPROGRESS
+ * Looks whether tail leaves a place for one message or reservation more; with DROP_OLDEST makes
+ * one. Returns 0, EAGAIN (full), EPIPE, EBUSY (tail is out of date, load it again) or EINPROGRESS
  * (DROP_OLDEST: the oldest message is still being copied in).
  */
 int queue_find_place(async_queue_t *q, uint64_t tail);

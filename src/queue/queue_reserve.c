@@ -2,10 +2,10 @@
 /*
  * queue_reserve.c - reserve, commit, abandon: messages that are written in place
  *
- * A reservation counts in the tail and owns a spare slot.  commit claims a cell as enqueue does, puts
- * its slot in, and the cell's old slot becomes a spare.  That spare is back before the cell is
- * published, and an abandoned one before its place is free; so of the N spares there is always one for
- * whoever has counted himself in the tail.
+ * A reservation counts in the tail and owns a spare slot.  commit claims a cell as enqueue does,
+ * puts its slot in, and the cell's old slot becomes a spare.  That spare is back before the cell is
+ * published, and an abandoned one before its place is free; so of the N spares there is always one
+ * for whoever has counted himself in the tail.
  */
 #include "queue/queue_impl.h"
 #include "port/port_error.h"
@@ -106,8 +106,8 @@ static bool settle(async_queue_t *q, const void *slot, uint32_t *number, size_t 
     spares = atomic_load_explicit(&q->spares, memory_order_acquire);
     if (spares == NULL || !find_slot(q, spares, slot, number))
         return false;
-    /* of two calls for one reservation the second is ignored; acquire: the bytes that another thread
-     * wrote came to us with the pointer */
+    /* of two calls for one reservation the second is ignored; acquire: the bytes that another
+     * thread wrote came to us with the pointer */
     *mark = atomic_exchange_explicit(&spares->spare[*number].mark, 0, memory_order_acq_rel);
     return *mark != 0;
 }

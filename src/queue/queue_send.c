@@ -67,8 +67,8 @@ static inline void fill(async_queue_t *q, uint64_t tail, uint64_t cell, const me
 {
     queue_cell_t *at = queue_cell(q, tail);
     /*
-     * After the CAS of the tail, both seq_cst: a binding that this load misses sees our claim in the
-     * tail (pairs with queue_bind).
+     * After the CAS of the tail, both seq_cst: a binding that this load misses sees our claim in
+     * the tail (pairs with queue_bind).
      */
     uint32_t notify = atomic_load_explicit(&q->notify, memory_order_seq_cst);
 
@@ -115,11 +115,11 @@ static inline int send(async_queue_t *q, const message_t *message)
         /* pairs with the stores that free a cell */
         cell = atomic_load_explicit(&queue_cell(q, tail)->word, memory_order_acquire);
         /* writable in the tail's lap, and neither reservations nor closed */
-        if (PORT_UNLIKELY((tail & q->control_mask) != 0 || queue_state(q, cell) != queue_lap(q, tail)))
+        if (PORT_UNLIKELY((tail & q->control_mask) != 0 ||
+                          queue_state(q, cell) != queue_lap(q, tail)))
             break;
-        if (PORT_LIKELY(atomic_compare_exchange_weak_explicit(&q->tail, &tail, queue_next(q, tail),
-                                                              memory_order_seq_cst,
-                                                              memory_order_acquire)))
+        if (PORT_LIKELY(atomic_compare_exchange_weak_explicit(
+                &q->tail, &tail, queue_next(q, tail), memory_order_seq_cst, memory_order_acquire)))
             goto claimed;
     }
     err = claim_slowly(q, &tail);
@@ -220,9 +220,11 @@ void async_queue_close(async_queue_t *queue)
 {
     if (queue == NULL)
         return;
+    /* first, so that nobody learns of the end from the tail while dequeue does not look there yet
+     */
+    atomic_store_explicit(&queue->closing, 1, memory_order_seq_cst);
     /* a claim that comes before is accepted, one that comes after is refused */
     atomic_fetch_or_explicit(&queue->tail, queue->readable, memory_order_seq_cst);
-    atomic_store_explicit(&queue->closing, 1, memory_order_seq_cst);
     queue_wake_writers(queue);
     queue_signal(queue);
 }

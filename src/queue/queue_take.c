@@ -2,9 +2,9 @@
 /*
  * queue_take.c - the consumer's side
  *
- * Without DROP_OLDEST the consumer alone frees cells: it needs no CAS, and a peeked message may stay
- * in its cell.  With DROP_OLDEST it takes the message by the CAS that frees the cell and puts its own
- * spare slot in; whoever loses that race to a dropper goes on to the next one.
+ * Without DROP_OLDEST the consumer alone frees cells: it needs no CAS, and a peeked message may
+ * stay in its cell.  With DROP_OLDEST it takes the message by the CAS that frees the cell and puts
+ * its own spare slot in; whoever loses that race to a dropper goes on to the next one.
  */
 #include "queue/queue_impl.h"
 #include "port/port_error.h"
@@ -81,7 +81,8 @@ static PORT_NOINLINE int take_nothing(async_queue_t *q)
 /* After places were freed by a release store or CAS. */
 static inline void places_freed(async_queue_t *q)
 {
-    if (PORT_UNLIKELY(atomic_load_explicit(&q->blocking, memory_order_acquire) != QUEUE_BLOCKING_NO))
+    if (PORT_UNLIKELY(atomic_load_explicit(&q->blocking, memory_order_acquire) !=
+                      QUEUE_BLOCKING_NO))
         queue_place_freed(q);
 }
 
@@ -92,7 +93,8 @@ static void count_skipped(async_queue_t *q, uint64_t position)
     uint64_t before = OWN(q->delivered) + OWN(q->discarded);
     uint64_t tail, whole;
 
-    /* counted from the first position on, so that it also holds more drops than there are positions */
+    /* counted from the first position on, so that it also holds more drops than there are positions
+     */
     whole = queue_accepted(q, before, &tail) - queue_distance(q, position, tail) - before;
     if (whole > gap && whole < UINT64_MAX / 2)
         gap = whole;

@@ -6,14 +6,14 @@
  * changes the queue and then looks for sleepers, each with a sequentially consistent fence between.
  *
  * Blocked writers.  The first freed place wakes one writer and sets room_woken; while that stands,
- * further places wake nobody, so a busy consumer makes no system call for each message.  Every writer
- * clears it before it looks for a place, and one that has got a place after having slept or having
- * been about to wakes the next while there are places and sleepers.  A place that was freed while
- * room_woken stood was freed before that writer's look, which therefore sees it.
+ * further places wake nobody, so a busy consumer makes no system call for each message.  Every
+ * writer clears it before it looks for a place, and one that has got a place after having slept or
+ * having been about to wakes the next while there are places and sleepers.  A place that was freed
+ * while room_woken stood was freed before that writer's look, which therefore sees it.
  *
- * On a queue without BLOCK_WRITER the consumer pays no fence until enqueue_timed() first waits: that
- * writer sets `blocking` and makes every other thread pass a barrier (port_barrier.h).  Where the
- * system has none, it looks again every millisecond until the consumer has shown that it knows.
+ * On a queue without BLOCK_WRITER the consumer pays no fence until enqueue_timed() first waits:
+ * that writer sets `blocking` and makes every other thread pass a barrier (port_barrier.h).  Where
+ * the system has none, it looks again every millisecond until the consumer has shown that it knows.
  */
 #include "queue/queue_impl.h"
 #include "port/port_barrier.h"
@@ -66,7 +66,8 @@ static int wait_once(async_queue_t *q, uint64_t deadline, bool *blocked, queue_a
     int err;
 
     atomic_store_explicit(&q->room_woken, 0, memory_order_relaxed);
-    /* pairs with the fence in wake_writer: it sees room_woken clear and us waiting, or we the place */
+    /* pairs with the fence in wake_writer: it sees room_woken clear and us waiting, or we the place
+     */
     atomic_thread_fence(memory_order_seq_cst);
     err = attempt(q, arg);
     if (err != EAGAIN) {
@@ -120,7 +121,8 @@ int queue_wait_place(async_queue_t *q, int timeout_ms, queue_attempt_t attempt, 
 
 PORT_NOINLINE void queue_signal(async_queue_t *q)
 {
-    /* the message was published before; pairs with the fences in async_queue_wait and queue_bind.c */
+    /* the message was published before; pairs with the fences in async_queue_wait and queue_bind.c
+     */
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&q->asleep, memory_order_relaxed) != 0 &&
         atomic_exchange_explicit(&q->asleep, 0, memory_order_acq_rel) != 0)
