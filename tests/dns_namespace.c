@@ -84,7 +84,7 @@ static int raise_loopback(void)
 
 static int own_etc(void)
 {
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, "") != 0 ||
         mount("tmpfs", "/etc", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m") != 0)
         return errno;
     dns_namespace_patience(60, 2);

@@ -385,6 +385,20 @@ START_TEST(test_servers)
 }
 END_TEST
 
+/* The system's configuration may change while the program runs. */
+START_TEST(test_other_network)
+{
+    dns_namespace_write("/etc/resolv.conf", "nameserver 127.0.0.9\n");
+    remake(NULL);
+    ask("plain.test.");
+    ck_assert_int_eq(take_status(), EAI_AGAIN);
+    ck_assert_uint_eq(dns_responder_total(dns), 0);
+    dns_namespace_patience(60, 2);
+    ask("plain.test.");
+    ck_assert_int_eq(take_status(), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("resolver");
@@ -406,6 +420,7 @@ int main(void)
     tcase_add_test(tcase, test_bad_arguments);
     tcase_add_test(tcase, test_options);
     tcase_add_test(tcase, test_servers);
+    tcase_add_test(tcase, test_other_network);
     suite_add_tcase(suite, tcase);
     return harness_run(suite);
 }

@@ -6,7 +6,9 @@
  *    times, which are without queries, it is under the resolver's lock.
  * 2. Queries come to the thread by a list; it is woken only when it sleeps.
  * 3. The thread starts with the first query and ends after some seconds without any.
- * 4. c-ares has no way to stop a single query: one that nobody asks for any more runs to its end.
+ * 4. c-ares reads the system's configuration once: when that has changed, and no query is under
+ * way, the channel gives way to a new one, as getaddrinfo() would do.
+ * 5. c-ares has no way to stop a single query: one that nobody asks for any more runs to its end.
  */
 #include "port/port_compiler.h"
 #include "port/port_memory.h"
@@ -18,6 +20,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define FIRST_ROOM 8u
 
@@ -28,6 +31,8 @@ typedef struct cares_state {
     struct pollfd *sockets; /* what c-ares wants to hear of; the first is wakefd */
     size_t socket_count, socket_room;
     cares_work_t work;
+    bool own_servers;       /* the options', so that the system's do not matter */
+    struct stat configured; /* of the file that the channel has read */
 
     /* under the resolver's lock */
     resolver_link_t ready; /* queries that the thread has not taken yet */
@@ -84,11 +89,20 @@ static void socket_changed(void *data, ares_socket_t fd, int readable, int writa
         state->socket_count++;
 }
 
+/* A file that is not there is all zeros. */
+static void look_at_configuration(struct stat *found)
+{
+    if (stat("/etc/resolv.conf", found) != 0)
+        memset(found, 0, sizeof(*found));
+}
+
 static int open_channel(cares_state_t *state, const char *servers)
 {
     struct ares_options options;
     int rc;
 
+    state->own_servers = servers != NULL;
+    look_at_configuration(&state->configured);
     memset(&options, 0, sizeof(options));
     options.sock_state_cb = socket_changed;
     options.sock_state_cb_data = state;
@@ -103,6 +117,25 @@ static int open_channel(cares_state_t *state, const char *servers)
     ares_destroy(state->channel);
     state->channel = NULL;
     return rc == ARES_ENOMEM ? ENOMEM : EINVAL;
+}
+
+/* In the thread, without queries.  Whatever fails, there is a channel afterwards. */
+static void renew_channel(cares_state_t *state)
+{
+    ares_channel old = state->channel;
+    struct stat now;
+
+    if (state->own_servers)
+        return;
+    look_at_configuration(&now);
+    if (now.st_mtim.tv_sec == state->configured.st_mtim.tv_sec &&
+        now.st_mtim.tv_nsec == state->configured.st_mtim.tv_nsec &&
+        now.st_size == state->configured.st_size && now.st_ino == state->configured.st_ino)
+        return;
+    if (open_channel(state, NULL) != 0)
+        state->channel = old;
+    else
+        ares_destroy(old);
 }
 
 static int open_sockets(cares_state_t *state)
@@ -168,6 +201,8 @@ static bool ask_ready(async_resolver_t *resolver, cares_state_t *state)
     while (!resolver->closed && (link = resolver_list_first(&state->ready)) != NULL) {
         resolver_list_remove(link);
         port_mutex_unlock(&resolver->lock);
+        if (state->work.active == 0)
+            renew_channel(state);
         cares_query_ask(resolver, state->channel, PORT_CONTAINER(link, resolver_query_t, place),
                         &state->work);
         port_mutex_lock(&resolver->lock);
