@@ -1,126 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What async_pool.h promises, on each backend.
+ * What async_pool.h promises of jobs and threads, on each backend.
  */
-#include <asyncrt.h>
+#include "test_pool.h"
 
-#include "test_count.h"
-
-#include <check.h>
-#include <errno.h>
-#include <limits.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#define LONG_MS 20000
-
-#define ck_fails(call, err) \
-    do { \
-        errno = 0; \
-        ck_assert(!(call)); \
-        ck_assert_int_eq(errno, (err)); \
-        ck_assert_int_eq(async_last_error(), (err)); \
-    } while (0)
-
-static async_runtime_t *runtime;
-static async_pool_t *pool;
-static _Atomic int gate_entered, gate_open, ran;
-
-/* Which backend a loop test has; false: there is none of this number, or not here. */
-static bool open_runtime(int number)
-{
-    async_runtime_options_t options = ASYNC_RUNTIME_OPTIONS_INIT;
-
-    options.backend = async_runtime_backends()[number];
-    runtime = async_runtime_init_with(&options);
-    ck_assert(runtime != NULL || errno == ENOTSUP);
-    return runtime != NULL;
-}
-
-static async_pool_t *new_pool(size_t threads)
-{
-    async_pool_options_t options = ASYNC_POOL_OPTIONS_INIT;
-    async_pool_t *made;
-
-    options.threads = threads;
-    made = async_pool_create(runtime, &options);
-    ck_assert_ptr_nonnull(made);
-    return made;
-}
-
-static bool open_pool(int number, size_t threads)
-{
-    if (!open_runtime(number))
-        return false;
-    pool = new_pool(threads);
-    return true;
-}
-
-static void close_pool(void)
-{
-    async_pool_destroy(pool);
-    async_runtime_deinit(runtime);
-}
-
-static void *count_run(void *arg)
-{
-    atomic_fetch_add(&ran, 1);
-    return arg;
-}
-
-static void *pass_gate(void *arg)
-{
-    atomic_fetch_add(&gate_entered, 1);
-    while (!atomic_load(&gate_open))
-        test_sleep_ms(1);
-    return arg;
-}
-
-static void until(_Atomic int *count, int wanted)
-{
-    while (atomic_load(count) < wanted)
-        test_sleep_ms(1);
-}
-
-static uint64_t submit(async_pool_proc_t proc, void *arg, uintptr_t key)
-{
-    uint64_t id = async_pool_submit(pool, proc, arg, key);
-
-    ck_assert_uint_ne(id, 0);
-    return id;
-}
-
-static async_event_t next(void)
-{
-    async_event_t event;
-
-    ck_assert_int_eq(async_runtime_wait(runtime, &event, 1, LONG_MS), 1);
-    ck_assert_uint_eq(event.event_type, ASYNC_EVENT_COMPLETION);
-    return event;
-}
-
-static void nothing_comes(void)
-{
-    async_event_t event;
-
-    ck_assert_int_eq(async_runtime_wait(runtime, &event, 1, 20), 0);
-}
-
-static async_pool_stats_t stats(void)
-{
-    async_pool_stats_t got;
-
-    memset(&got, 0xff, sizeof(got));
-    async_pool_get_stats(pool, &got);
-    ck_assert_uint_eq(got.submitted, got.waiting + got.running + got.completed + got.cancelled);
-    for (int i = 0; i < 4; i++)
-        ck_assert_uint_eq(got.reserved[i], 0);
-    return got;
-}
+#include <sched.h>
 
 /* ---- jobs and completions ---- */
 
@@ -532,198 +417,67 @@ START_TEST(queue_limit)
 }
 END_TEST
 
-/* ---- shutdown, destroy ---- */
+/* ---- all at once ---- */
 
-START_TEST(shutdown_cancels_and_waits)
+enum { SUBMITTERS = 3, STRESS_JOBS = 4000 };
+
+static _Atomic int cancels;
+
+/* Submits, and tries to cancel every third job a little later. */
+static void *submit_and_cancel(void *context)
 {
-    if (!open_pool(_i, 1))
-        return;
-    submit(pass_gate, NULL, 1);
-    until(&gate_entered, 1);
-    for (int i = 0; i < 10; i++)
-        submit(count_run, NULL, (uintptr_t)(10 + i));
-    ck_fails(async_pool_shutdown(pool, 0), ETIMEDOUT);
-    for (int i = 0; i < 10; i++) {
-        async_event_t event = next();
+    uint64_t recent[8] = {0};
+    uintptr_t base = (uintptr_t)context * STRESS_JOBS;
 
-        ck_assert_uint_eq(event.completion_key, (uintptr_t)(10 + i));
-        ck_assert_int_eq(event.error, ECANCELED);
+    for (unsigned i = 0; i < STRESS_JOBS; i++) {
+        uint64_t *slot = &recent[i % 8];
+
+        if (i % 3 == 0 && *slot != 0 && async_pool_cancel(pool, *slot) == 0)
+            atomic_fetch_add(&cancels, 1);
+        *slot = submit(count_run, NULL, base + i);
+        if (i % 512 == 511)
+            test_sleep_ms(1); /* idle threads end, or go to sleep */
     }
-    ck_fails(async_pool_submit(pool, count_run, NULL, 0), EPIPE);
-    ck_fails(async_pool_shutdown(pool, 20), ETIMEDOUT);
-    ck_assert_uint_eq(stats().running, 1);
-    atomic_store(&gate_open, 1);
-    errno = 77;
-    ck_assert(async_pool_shutdown(pool, -1));
-    ck_assert_int_eq(errno, 77);
-    /* what ran has been posted by now */
-    ck_assert_uint_eq(next().completion_key, 1);
-    ck_assert(async_pool_shutdown(pool, 0));
-    ck_fails(async_pool_submit(pool, count_run, NULL, 0), EPIPE);
-    ck_assert_uint_eq(stats().rejected, 2);
-    ck_assert_int_eq(atomic_load(&ran), 0);
-    nothing_comes();
-    close_pool();
+    return NULL;
 }
-END_TEST
 
-/* After a shutdown the loop finds every completion without waiting. */
-START_TEST(shutdown_leaves_all_posted)
+START_TEST(stress)
 {
-    if (!open_runtime(_i))
-        return;
-    for (int round = 0; round < 100; round++) {
-        async_event_t events[64];
-        int got = 0, n;
+    async_pool_options_t options = ASYNC_POOL_OPTIONS_INIT;
+    unsigned char *seen = calloc(SUBMITTERS, STRESS_JOBS);
+    pthread_t threads[SUBMITTERS];
+    int ended_cancelled = 0;
 
-        pool = new_pool(3);
-        for (int i = 0; i < 40; i++)
-            submit(count_run, NULL, 0);
-        ck_assert(async_pool_shutdown(pool, -1));
-        while ((n = async_runtime_wait(runtime, events, 64, 0)) > 0)
-            got += n;
-        ck_assert_int_eq(got, 40);
-        async_pool_destroy(pool);
+    if (!open_runtime(_i)) {
+        free(seen);
+        return;
     }
-    async_runtime_deinit(runtime);
-}
-END_TEST
-
-START_TEST(completions_outlive_the_pool)
-{
-    if (!open_pool(_i, 2))
-        return;
-    for (int i = 0; i < 200; i++)
-        submit(count_run, NULL, (uintptr_t)i);
-    async_pool_destroy(pool);
-    for (int i = 0; i < 200; i++)
-        next();
-    nothing_comes();
-    async_runtime_deinit(runtime);
-}
-END_TEST
-
-START_TEST(pool_outlives_the_runtime)
-{
-    if (!open_pool(_i, 2))
-        return;
-    for (int i = 0; i < 100; i++)
-        submit(count_run, NULL, 0);
-    submit(pass_gate, NULL, 0);
-    for (int i = 0; i < 10; i++)
-        submit(count_run, NULL, 0);
-    until(&gate_entered, 1);
-    async_runtime_deinit(runtime);
-    submit(count_run, NULL, 0);
-    atomic_store(&gate_open, 1);
-    until(&ran, 111);
-    async_pool_cancel(pool, submit(count_run, NULL, 0));
-    async_pool_destroy(pool);
-}
-END_TEST
-
-/* Completions are still queued in a runtime that ends after the pool. */
-START_TEST(both_end_with_completions_queued)
-{
-    if (!open_pool(_i, 2))
-        return;
-    for (int i = 0; i < 100; i++)
-        submit(count_run, NULL, 0);
-    close_pool();
-}
-END_TEST
-
-static void *shutdown_from_job(void *arg)
-{
-    errno = 0;
-    return !async_pool_shutdown(pool, -1) && errno == EDEADLK ? arg : NULL;
-}
-
-START_TEST(shutdown_from_a_job)
-{
-    int thing;
-
-    if (!open_pool(_i, 1))
-        return;
-    submit(shutdown_from_job, &thing, 0);
-    ck_assert_uint_eq(next().data, (uintptr_t)&thing);
-    /* it changed nothing */
-    submit(count_run, NULL, 0);
-    next();
-    close_pool();
-}
-END_TEST
-
-static void *destroy_from_job(void *arg)
-{
-    until(&ran, 1); /* all is submitted */
-    async_pool_destroy(pool);
-    atomic_store(&gate_open, 1);
-    return arg;
-}
-
-START_TEST(destroy_from_a_job)
-{
-    int threads;
-
-    if (!open_pool(_i, 2))
-        return;
-    submit(count_run, NULL, 0);
-    next();
-    async_pool_destroy(pool);
-    threads = test_count_threads();
-    for (int round = 0; round < 50; round++) {
-        int waiting = round % 3;
-
-        atomic_store(&gate_open, 0);
-        atomic_store(&gate_entered, 0);
-        atomic_store(&ran, 0);
-        pool = new_pool(2);
-        submit(pass_gate, NULL, 0);
-        until(&gate_entered, 1);
-        submit(destroy_from_job, NULL, 0);
-        for (int i = 0; i < waiting; i++)
-            submit(count_run, NULL, 7);
-        atomic_store(&ran, 1);
-        for (int i = 0; i < 2 + waiting; i++) {
+    for (int round = 0; round < 2; round++) {
+        options.threads = 3;
+        options.idle_ms = round == 0 ? 0 : 1;
+        pool = async_pool_create(runtime, &options);
+        for (uintptr_t i = 0; i < SUBMITTERS; i++)
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, submit_and_cancel, (void *)i), 0);
+        for (int i = 0; i < SUBMITTERS * STRESS_JOBS; i++) {
             async_event_t event = next();
 
-            ck_assert_int_eq(event.error, event.completion_key == 7 ? ECANCELED : 0);
+            seen[event.completion_key]++;
+            ended_cancelled += event.error == ECANCELED;
+            if (i % 1000 == 0)
+                stats();
         }
-    }
-    ck_assert_int_le(test_settle_threads(threads), threads);
-    nothing_comes();
-    async_runtime_deinit(runtime);
-}
-END_TEST
-
-START_TEST(inherited_pool)
-{
-    pid_t child;
-    int status;
-
-    if (!open_pool(_i, 1))
-        return;
-    submit(pass_gate, NULL, 5);
-    until(&gate_entered, 1);
-    child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        int wrong = 0;
-
-        wrong += async_pool_submit(pool, count_run, NULL, 0) != 0 || errno != EPERM;
-        wrong += async_pool_cancel(pool, 1) != -1 || errno != EPERM;
-        wrong += async_pool_shutdown(pool, -1) || errno != EPERM;
-        wrong += async_pool_create(runtime, NULL) != NULL || errno != EPERM;
+        for (int i = 0; i < SUBMITTERS; i++)
+            pthread_join(threads[i], NULL);
+        ck_assert_uint_eq(stats().submitted, SUBMITTERS * STRESS_JOBS);
         async_pool_destroy(pool);
-        async_runtime_deinit(runtime);
-        _exit(wrong);
+        for (int i = 0; i < SUBMITTERS * STRESS_JOBS; i++)
+            ck_assert_int_eq(seen[i], round + 1);
     }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_int_eq(status, 0);
-    atomic_store(&gate_open, 1);
-    ck_assert_uint_eq(next().completion_key, 5);
-    close_pool();
+    nothing_comes();
+    ck_assert_int_eq(ended_cancelled, atomic_load(&cancels));
+    ck_assert_int_eq(atomic_load(&ran) + ended_cancelled, 2 * SUBMITTERS * STRESS_JOBS);
+    async_runtime_deinit(runtime);
+    free(seen);
 }
 END_TEST
 
@@ -743,30 +497,10 @@ static void add_tests(TCase *tcase, int backends)
     tcase_add_loop_test(tcase, cancel_a_waiting_job, 0, backends);
     tcase_add_loop_test(tcase, cancel_very_many, 0, backends);
     tcase_add_loop_test(tcase, queue_limit, 0, backends);
-    tcase_add_loop_test(tcase, shutdown_cancels_and_waits, 0, backends);
-    tcase_add_loop_test(tcase, shutdown_leaves_all_posted, 0, backends);
-    tcase_add_loop_test(tcase, completions_outlive_the_pool, 0, backends);
-    tcase_add_loop_test(tcase, pool_outlives_the_runtime, 0, backends);
-    tcase_add_loop_test(tcase, both_end_with_completions_queued, 0, backends);
-    tcase_add_loop_test(tcase, shutdown_from_a_job, 0, backends);
-    tcase_add_loop_test(tcase, destroy_from_a_job, 0, backends);
-    tcase_add_loop_test(tcase, inherited_pool, 0, backends);
+    tcase_add_loop_test(tcase, stress, 0, backends);
 }
 
 int main(void)
 {
-    Suite *suite = suite_create("pool");
-    TCase *tcase = tcase_create("pool");
-    SRunner *runner = srunner_create(suite);
-    int failed, backends = 0;
-
-    while (async_runtime_backends()[backends] != NULL)
-        backends++;
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
-    add_tests(tcase, backends);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_pool_tests("pool", add_tests);
 }
