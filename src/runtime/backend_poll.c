@@ -3,22 +3,22 @@
  * backend_poll.c - poll()
  *
  * A packed array for the system, an array beside it for us, and an index by descriptor.  poll() keeps
- * no registrations that would notice a closed descriptor, so the file's identity is remembered: a
- * number that was closed and used again shows another one.  (Files that share an inode, such as two
- * eventfds of Linux, cannot be told apart by it.)
+ * no registrations that would notice a closed descriptor, so the file's identity is remembered
+ * (runtime_identity.h): a number that was closed and used again shows another one.
  */
 #include "config.h"
 
 #include "port/port_clock.h"
 #include "port/port_memory.h"
 #include "runtime/backend.h"
+#include "runtime/runtime_identity.h"
 #include "runtime/runtime_wakefd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #ifndef POLLRDHUP
@@ -45,40 +45,12 @@ typedef struct poll_state {
     size_t index_size;
     size_t next; /* where the next scan begins */
     runtime_wakefd_t wakefd;
+    runtime_identity_t identity;
 } poll_state_t;
 
 static int descriptor_of(const struct pollfd *pfd)
 {
     return pfd->fd >= 0 ? pfd->fd : -1 - pfd->fd;
-}
-
-/* Devices that poll() calls ready at any time; epoll refuses them, and so do we. */
-static bool is_always_ready(const struct stat *st)
-{
-    static const char *const devices[] = {"/dev/null", "/dev/zero"};
-    struct stat device;
-
-    if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode) || S_ISBLK(st->st_mode))
-        return true;
-    for (size_t i = 0; S_ISCHR(st->st_mode) && i < sizeof(devices) / sizeof(devices[0]); i++) {
-        if (stat(devices[i], &device) == 0 && device.st_rdev == st->st_rdev)
-            return true;
-    }
-    return false;
-}
-
-/* The identity of the file that is open under fd.  Sockets and pipes have inodes of their own. */
-static int identify(int fd, uint64_t *identity, bool *refused)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) != 0)
-        return errno;
-    *identity = (uint64_t)st.st_ino ^ (uint64_t)st.st_dev * UINT64_C(0x9E3779B97F4A7C15) ^
-                (uint64_t)st.st_rdev << 40;
-    if (refused != NULL)
-        *refused = is_always_ready(&st);
-    return 0;
 }
 
 static void set_interest(poll_state_t *state, size_t place, int fd, uint32_t interest)
@@ -128,6 +100,13 @@ static int make_room(poll_state_t *state, int fd)
     return 0;
 }
 
+static void free_room(poll_state_t *state)
+{
+    port_free(state->fds);
+    port_free(state->entries);
+    port_free(state->index);
+}
+
 static int open_poll(async_runtime_t *runtime, void **made)
 {
     poll_state_t *state = port_zalloc(1, sizeof(*state));
@@ -137,35 +116,39 @@ static int open_poll(async_runtime_t *runtime, void **made)
         return ENOMEM;
     state->runtime = runtime;
     err = runtime_wakefd_open(&state->wakefd);
-    if (err != 0) {
-        port_free(state);
-        return err;
-    }
+    if (err != 0)
+        goto out_state;
+    err = runtime_identity_open(&state->identity);
+    if (err != 0)
+        goto out_wakefd;
     err = make_room(state, 0);
-    if (err != 0) {
-        port_free(state->fds);
-        port_free(state->entries);
-        port_free(state->index);
-        runtime_wakefd_close(&state->wakefd);
-        port_free(state);
-        return err;
-    }
+    if (err != 0)
+        goto out_room;
     state->fds[WAKE_ENTRY] = (struct pollfd){.fd = state->wakefd.fd, .events = POLLIN};
     state->entries[WAKE_ENTRY] = (poll_entry_t){.identity = 0};
     state->count = 1;
     *made = state;
     return 0;
+
+out_room:
+    free_room(state);
+    runtime_identity_close(&state->identity);
+out_wakefd:
+    runtime_wakefd_close(&state->wakefd);
+out_state:
+    port_free(state);
+    return err;
 }
 
 static void close_poll(void *arg, bool inherited)
 {
     poll_state_t *state = arg;
 
+    /* Closing changes nothing for a parent, whose descriptors are its own. */
     (void)inherited;
     runtime_wakefd_close(&state->wakefd);
-    port_free(state->fds);
-    port_free(state->entries);
-    port_free(state->index);
+    runtime_identity_close(&state->identity);
+    free_room(state);
     port_free(state);
 }
 
@@ -190,65 +173,57 @@ static int add(void *arg, async_fd_t fd, uint32_t generation, uint32_t interest,
 {
     poll_state_t *state = arg;
     size_t place = place_of(state, fd);
-    uint64_t identity;
-    bool refused;
-    int err = identify(fd, &identity, &refused);
+    uint64_t value = place != 0 ? state->entries[place].identity : 0;
+    int err;
 
-    if (err != 0)
-        return err;
-    if (refused)
-        return EPERM;
-    if (place != 0 && replace && state->entries[place].identity == identity)
-        return EEXIST;
+    /* first, so that nothing has to be undone */
     if (place == 0) {
+        if (fcntl(fd, F_GETFD) < 0)
+            return errno;
         err = make_room(state, fd);
         if (err != 0)
             return err;
+    }
+    err = runtime_identity_add(&state->identity, fd, &value);
+    if (err != 0 && (err != EEXIST || replace))
+        return err;
+    if (place == 0) {
         place = state->count++;
         state->index[fd] = (uint32_t)place;
     }
-    state->entries[place].identity = identity;
+    state->entries[place].identity = value;
     state->entries[place].generation = generation;
     set_interest(state, place, fd, interest);
     return 0;
 }
 
-/* Whether fd is still the file that was registered; else it is forgotten. */
-static int recognise(poll_state_t *state, int fd, size_t *found)
-{
-    size_t place = place_of(state, fd);
-    uint64_t identity;
-    int err = identify(fd, &identity, NULL);
-
-    if (err == 0 && (place == 0 || state->entries[place].identity != identity))
-        err = ENOENT;
-    if (err != 0 && place != 0)
-        forget(state, place);
-    *found = place;
-    return err;
-}
-
 static int modify(void *arg, async_fd_t fd, uint32_t generation, uint32_t interest)
 {
     poll_state_t *state = arg;
-    size_t place;
-    int err = recognise(state, fd, &place);
+    size_t place = place_of(state, fd);
+    int err = place != 0 ? 0 : ENOENT;
 
     (void)generation;
     if (err == 0)
+        err = runtime_identity_check(&state->identity, fd, state->entries[place].identity);
+    if (err == 0)
         set_interest(state, place, fd, interest);
+    else if (place != 0 && err != ENOMEM)
+        forget(state, place);
     return err;
 }
 
 static int remove_fd(void *arg, async_fd_t fd, uint32_t generation)
 {
     poll_state_t *state = arg;
-    size_t place;
-    int err = recognise(state, fd, &place);
+    size_t place = place_of(state, fd);
+    int err;
 
     (void)generation;
-    if (err == 0)
-        forget(state, place);
+    if (place == 0)
+        return fcntl(fd, F_GETFD) < 0 ? EBADF : ENOENT;
+    err = runtime_identity_remove(&state->identity, fd, state->entries[place].identity);
+    forget(state, place);
     return err;
 }
 
