@@ -51,7 +51,8 @@ static inline void runtime_node_init(runtime_node_t *node, uintptr_t key, void *
     node->done = done;
 }
 
-/* Any thread.  The node must not be queued already.  Wakes a sleeping loop. */
+/* Any thread that holds the runtime, also beyond the node's done, which may run before this returns.
+ * The node must not be queued already.  Wakes a sleeping loop. */
 void runtime_post_node(async_runtime_t *runtime, runtime_node_t *node);
 
 /*

@@ -14,8 +14,10 @@
 
 /* An id: the slot below, the count of its uses above; a slot whose count is used up rests for good. */
 #define SLOT_BITS 28
-#define SLOTS_MAX ((size_t)1 << SLOT_BITS)
+#define SLOT_MASK (((uint64_t)1 << SLOT_BITS) - 1)
 #define USES_MAX (UINT64_MAX >> SLOT_BITS)
+#define ONE_USE ((uint64_t)1 << SLOT_BITS)
+#define NO_PLACE SLOT_MASK /* of a free slot */
 
 /* The heap begins so many entries into its memory that entry 1, the first child, begins a line. */
 #define HEAP_OFFSET (PORT_CACHE_LINE / sizeof(timer_entry_t) - 1)
@@ -29,8 +31,10 @@ static bool earlier(const timer_entry_t *a, const timer_entry_t *b)
 
 static void put(runtime_timers_t *timers, size_t place, timer_entry_t entry)
 {
+    uint64_t *slot = &timers->places[entry.slot];
+
     timers->heap[place] = entry;
-    timers->slots[entry.slot].place = (uint32_t)place;
+    *slot = (*slot & ~SLOT_MASK) | place;
 }
 
 static void sift_up(runtime_timers_t *timers, size_t place, timer_entry_t entry)
@@ -93,14 +97,19 @@ static int grow(runtime_timers_t *timers)
 {
     size_t capacity = timers->capacity != 0 ? timers->capacity * 2 : FIRST_CAPACITY;
     timer_entry_t *memory;
-    timer_slot_t *slots;
+    timer_data_t *data;
+    uint64_t *places;
 
-    if (capacity > SLOTS_MAX)
+    if (capacity >= NO_PLACE)
         return ENOMEM;
-    slots = port_realloc(timers->slots, capacity * sizeof(*slots));
-    if (slots == NULL)
+    places = port_realloc(timers->places, capacity * sizeof(*places));
+    if (places == NULL)
         return ENOMEM;
-    timers->slots = slots;
+    timers->places = places;
+    data = port_realloc(timers->data, capacity * sizeof(*data));
+    if (data == NULL)
+        return ENOMEM;
+    timers->data = data;
     memory = port_alloc_aligned((HEAP_OFFSET + capacity) * sizeof(*memory), PORT_CACHE_LINE);
     if (memory == NULL)
         return ENOMEM;
@@ -119,9 +128,9 @@ int runtime_timer_add(runtime_timers_t *timers, uint64_t deadline, uint64_t peri
                       uint64_t *id)
 {
     timer_entry_t entry = {.deadline = deadline, .sequence = timers->sequence};
-    timer_slot_t *slot;
 
-    if (timers->count == timers->capacity ||
+    /* The first time there is no capacity, and free_slot says nothing yet. */
+    if (timers->capacity == 0 ||
         (timers->free_slot == NO_SLOT && timers->slots_used == timers->capacity)) {
         int err = grow(timers);
 
@@ -130,46 +139,39 @@ int runtime_timer_add(runtime_timers_t *timers, uint64_t deadline, uint64_t peri
     }
     if (timers->free_slot != NO_SLOT) {
         entry.slot = timers->free_slot;
-        slot = &timers->slots[entry.slot];
-        timers->free_slot = slot->place;
+        timers->free_slot = (uint32_t)timers->data[entry.slot].period;
     } else {
         entry.slot = (uint32_t)timers->slots_used++;
-        slot = &timers->slots[entry.slot];
-        slot->uses = 0;
+        timers->places[entry.slot] = 0;
     }
-    slot->uses++;
-    slot->context = context;
-    slot->period = period;
-    slot->active = true;
+    timers->places[entry.slot] += ONE_USE;
+    timers->data[entry.slot] = (timer_data_t){.context = context, .period = period};
     timers->sequence++;
     sift_up(timers, timers->count++, entry);
-    *id = slot->uses << SLOT_BITS | entry.slot;
+    *id = (timers->places[entry.slot] & ~SLOT_MASK) | entry.slot;
     return 0;
 }
 
-static void free_slot(runtime_timers_t *timers, uint32_t number)
+static void free_slot(runtime_timers_t *timers, uint32_t slot)
 {
-    timer_slot_t *slot = &timers->slots[number];
-
-    slot->active = false;
-    if (slot->uses == USES_MAX)
+    timers->places[slot] |= NO_PLACE;
+    if (timers->places[slot] >> SLOT_BITS == USES_MAX)
         return;
-    slot->place = timers->free_slot;
-    timers->free_slot = number;
+    timers->data[slot].period = timers->free_slot;
+    timers->free_slot = slot;
 }
 
 int runtime_timer_cancel(runtime_timers_t *timers, uint64_t id)
 {
-    size_t number = (size_t)(id & (SLOTS_MAX - 1));
-    timer_slot_t *slot;
+    uint64_t slot = id & SLOT_MASK, place;
 
-    if (number >= timers->slots_used)
+    if (slot >= timers->slots_used)
         return ENOENT;
-    slot = &timers->slots[number];
-    if (!slot->active || slot->uses != id >> SLOT_BITS)
+    place = timers->places[slot] & SLOT_MASK;
+    if (place == NO_PLACE || (timers->places[slot] ^ id) >> SLOT_BITS != 0)
         return ENOENT;
-    heap_remove(timers, slot->place);
-    free_slot(timers, (uint32_t)number);
+    heap_remove(timers, (size_t)place);
+    free_slot(timers, (uint32_t)slot);
     return 0;
 }
 
@@ -179,20 +181,20 @@ int runtime_timer_take(runtime_timers_t *timers, uint64_t now, async_event_t *ev
 
     while (n < max && runtime_timer_due(timers, now)) {
         timer_entry_t entry = timers->heap[0];
-        timer_slot_t *slot = &timers->slots[entry.slot];
+        const timer_data_t *data = &timers->data[entry.slot];
         uint64_t expirations = 1;
 
-        if (slot->period != 0) {
+        if (data->period != 0) {
             /* Late or not, the next deadline is a whole number of periods after the first. */
-            expirations += (now - entry.deadline) / slot->period;
-            events[n] = (async_event_t){.context = slot->context};
-            entry.deadline = expirations > (PORT_DEADLINE_NEVER - 1 - entry.deadline) / slot->period
+            expirations += (now - entry.deadline) / data->period;
+            events[n] = (async_event_t){.context = data->context};
+            entry.deadline = expirations > (PORT_DEADLINE_NEVER - 1 - entry.deadline) / data->period
                                  ? PORT_DEADLINE_NEVER - 1
-                                 : entry.deadline + expirations * slot->period;
+                                 : entry.deadline + expirations * data->period;
             entry.sequence = timers->sequence++;
             sift_down(timers, 0, entry);
         } else {
-            events[n] = (async_event_t){.context = slot->context};
+            events[n] = (async_event_t){.context = data->context};
             heap_remove(timers, 0);
             free_slot(timers, entry.slot);
         }
@@ -206,7 +208,8 @@ int runtime_timer_take(runtime_timers_t *timers, uint64_t now, async_event_t *ev
 
 void runtime_timer_close(runtime_timers_t *timers)
 {
-    port_free(timers->slots);
+    port_free(timers->places);
+    port_free(timers->data);
     port_free_aligned(timers->heap_memory);
     *timers = (runtime_timers_t){.count = 0};
 }

@@ -17,26 +17,25 @@ typedef struct timer_entry {
     uint32_t slot;
 } timer_entry_t;
 
-typedef struct timer_slot {
+/* What only adding and expiring look at; apart from the places, which every move in the heap writes. */
+typedef struct timer_data {
     void *context;
-    uint64_t period; /* nanoseconds; 0: once */
-    uint64_t uses;   /* of this slot so far, the present one included */
-    uint32_t place;  /* in the heap, or the next free slot */
-    bool active;
-} timer_slot_t;
+    uint64_t period; /* nanoseconds; 0: once; of a free slot: the next free one */
+} timer_data_t;
 
 typedef struct runtime_timers {
-    timer_entry_t *heap; /* an entry before the allocation's second line: children are aligned */
-    timer_slot_t *slots;
+    timer_entry_t *heap; /* begins so that the children of an entry share a line */
+    uint64_t *places;    /* of each slot: its uses so far, and below them its place in the heap */
+    timer_data_t *data;  /* of each slot */
     void *heap_memory;
     size_t count;
-    size_t capacity; /* of the heap and the slots */
+    size_t capacity; /* of each array */
     size_t slots_used;
     uint32_t free_slot;
     uint32_t sequence;
 } runtime_timers_t;
 
-/* delay and period in nanoseconds.  Returns 0 and the id, or ENOMEM. */
+/* deadline and period in nanoseconds.  Returns 0 and the id, or ENOMEM. */
 int runtime_timer_add(runtime_timers_t *timers, uint64_t deadline, uint64_t period, void *context,
                       uint64_t *id);
 int runtime_timer_cancel(runtime_timers_t *timers, uint64_t id); /* 0 or ENOENT */
