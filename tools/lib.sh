@@ -12,7 +12,8 @@ packages_check="$packages_build g++ check mandoc groff man-db"
 # shellcheck disable=SC2034
 packages_ci='clang valgrind abigail-tools binutils git xz-utils bsdutils strace
     libcurl4-openssl-dev libcjson-dev libgtk-3-dev xvfb xauth xdotool imagemagick fonts-dejavu-core
-    mingw-w64 wine64 gcc-aarch64-linux-gnu gcc-s390x-linux-gnu qemu-user-static musl-tools'
+    gcc-mingw-w64-x86-64 gcc-mingw-w64-i686 wine64 gcc-aarch64-linux-gnu
+    libc6-dev-arm64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static'
 
 say() {
     printf '%s\n' "== $*"
