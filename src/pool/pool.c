@@ -20,7 +20,7 @@
 #define DEFAULT_CAP_MAX 64u
 
 /* Tries before a thread sleeps for the lock: it is held for some tens of nanoseconds. */
-#define LOCK_TRIES 100
+#define LOCK_TRIES 20
 
 void pool_lock(async_pool_t *pool)
 {

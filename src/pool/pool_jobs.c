@@ -139,6 +139,8 @@ uint64_t pool_push(async_pool_t *pool, async_pool_proc_t proc, void *arg, uintpt
     pool_entry_t *entry = entry_at(pool, pool->tail);
 
     pool->free_jobs = (pool_job_t *)job->node.next;
+    if (pool->free_jobs != NULL)
+        PORT_PREFETCH_WRITE(pool->free_jobs); /* for the next submit */
     runtime_node_init(&job->node, key, arg, job_done);
     job->node.data = (uintptr_t)proc;
     /* the job's own reference; relaxed, for the owner has one */
@@ -158,6 +160,8 @@ pool_job_t *pool_take(async_pool_t *pool, uint64_t *id)
         if (entry->job != NULL) {
             *id = entry->id;
             pool->waiting--;
+            if (pool->head != pool->tail)
+                PORT_PREFETCH_WRITE(entry_at(pool, pool->head)->job); /* for the next take */
             return entry->job;
         }
     }
