@@ -5,12 +5,17 @@
 #ifndef CONTRACT_H
 #define CONTRACT_H
 
+#include <stddef.h>
+
 /*
  * What the calling thread does between the two is measured: its allocations through src/port and
  * its system calls.  A case may measure several stretches.
  */
 void contract_begin(void);
 void contract_end(void);
+
+/* The bytes that were allocated in the last stretch. */
+size_t contract_bytes(void);
 
 /* A case ends the process with this when the platform or the backend cannot do what it needs. */
 void contract_skip(void);

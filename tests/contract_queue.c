@@ -74,6 +74,9 @@ static void *produce(void *queue)
 static void queue_create(void)
 {
     MEASURE(NEED(async_queue_create(8, 64, ASYNC_QUEUE_SIGNAL_ON_DATA) != NULL));
+    MEASURE(NEED(async_queue_create(100, 40, 0) != NULL));
+    /* the formula of async_queue(3) */
+    NEED(sizeof(void *) != 8 || contract_bytes() == 384 + 16 * 100 + 101 * 64);
     MEASURE(NEED(async_queue_create(8, 64, 0x80) == NULL && errno == EINVAL));
     MEASURE(NEED(async_queue_create(SIZE_MAX / 2, 64, 0) == NULL));
 }
@@ -247,6 +250,8 @@ static void queue_reserve(void)
     async_queue_t *queue = queue_of(2, 0);
 
     MEASURE(NEED(async_queue_reserve(queue, 8) != NULL && async_queue_reserve(queue, 8) != NULL));
+    /* the formula of async_queue(3), for messages of up to 64 bytes */
+    NEED(sizeof(void *) != 8 || contract_bytes() == 24 + 2 * 64 + 16 * 5);
     MEASURE(NEED(async_queue_reserve(queue, 8) == NULL && errno == EAGAIN));
 }
 

@@ -11,8 +11,8 @@
  *   Async-signal-safe yes  called in a signal handler that interrupts malloc, stdio and the library
  *
  * Functions of the runtime run on every backend that is built in, those of the resolver on both
- * engines.  Memory that the C library takes from or gives back to the kernel is not counted where the
- * function may allocate or frees.
+ * engines.  Memory that the C library takes from or gives back to the kernel is not counted where
+ * the function may allocate or frees.
  */
 #include "contract.h"
 
@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,18 +64,21 @@ static int failures;
 
 static _Thread_local int measuring;
 static _Thread_local unsigned allocations;
+static _Thread_local size_t allocated_bytes; /* in the present stretch */
 
 static bool count_allocation(size_t size)
 {
-    (void)size;
-    if (measuring)
+    if (measuring) {
         allocations++;
+        allocated_bytes += size;
+    }
     return true;
 }
 
 void contract_begin(void)
 {
     measuring = 1;
+    allocated_bytes = 0;
     syscall(MARK, 1);
 }
 
@@ -82,6 +86,11 @@ void contract_end(void)
 {
     syscall(MARK, 2);
     measuring = 0;
+}
+
+size_t contract_bytes(void)
+{
+    return allocated_bytes;
 }
 
 void contract_rest(int ms)
@@ -176,8 +185,21 @@ static const char *call_name(long number)
     return text;
 }
 
+/* Whether the time at this address of the process is not 0; a null pointer waits for ever. */
+static int is_time(pid_t pid, unsigned long long address)
+{
+    size_t i;
+
+    if (address == 0)
+        return 1;
+    for (i = 0; i < 16; i += sizeof(long)) /* two 64-bit members in the kernel's view */
+        if (ptrace(PTRACE_PEEKDATA, pid, (void *)(uintptr_t)(address + i), NULL) != 0)
+            return 1;
+    return 0;
+}
+
 /* Whether the call can put its thread to sleep for longer than a lock is held. */
-static int can_sleep(long number, const unsigned long long *args)
+static int can_sleep(pid_t pid, long number, const unsigned long long *args)
 {
     switch (number) {
     case SYS_futex:
@@ -191,6 +213,14 @@ static int can_sleep(long number, const unsigned long long *args)
     case SYS_epoll_wait:
 #endif
         return (int)args[3] != 0;
+#ifdef SYS_epoll_pwait2
+    case SYS_epoll_pwait2:
+        return is_time(pid, args[3]);
+#endif
+    case SYS_ppoll:
+        return is_time(pid, args[2]);
+    case SYS_io_uring_enter:
+        return args[2] != 0; /* completions to wait for */
 #ifdef SYS_poll
     case SYS_poll:
         return (int)args[2] != 0;
@@ -209,12 +239,12 @@ typedef struct {
     int status; /* how the process ended, from waitpid */
 } trace_t;
 
-static void note_call(trace_t *trace, const struct __ptrace_syscall_info *info)
+static void note_call(pid_t pid, trace_t *trace, const struct __ptrace_syscall_info *info)
 {
     long number = (long)info->entry.nr;
     int i;
 
-    trace->slept |= can_sleep(number, (const unsigned long long *)info->entry.args);
+    trace->slept |= can_sleep(pid, number, (const unsigned long long *)info->entry.args);
     for (i = 0; i < trace->count; i++)
         if (trace->calls[i] == number)
             return;
@@ -251,7 +281,7 @@ static void follow(pid_t pid, trace_t *trace)
         if (info.entry.nr == MARK)
             inside = info.entry.args[0] == 1;
         else if (inside)
-            note_call(trace, &info);
+            note_call(pid, trace, &info);
     }
     trace->status = status;
 }

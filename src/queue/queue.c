@@ -10,9 +10,9 @@
  * just holds a place.  With DROP_OLDEST a full queue whose oldest message is still being copied in
  * makes the next producer wait for that copy (it yields, then sleeps), as does clear.
  *
- * Memory.  N messages of at most M bytes take sizeof(async_queue) (512 bytes) + 16 N + (N + 1) S,
- * where S is M rounded up to 16 for M <= 32 and to 64 above.  The first reserve adds N S + 16 (2 N
- * + 1), for good.  Nothing else is ever allocated.  At most 2^28 messages and 2^19 - 1 open
+ * Memory.  N messages of at most M bytes take sizeof(async_queue) (384 bytes) + 16 N + (N + 1) S,
+ * where S is M rounded up to 16 for M <= 32 and to 64 above.  The first reserve adds 24 + N S +
+ * 16 (2 N + 1), for good.  Nothing else is ever allocated.  At most 2^28 messages and 2^19 - 1 open
  * reservations.
  *
  * Costs.  enqueue: one CAS and one copy; on a full DROP_OLDEST queue two.  dequeue and peek: one
