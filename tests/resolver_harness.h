@@ -25,7 +25,10 @@ extern async_resolver_t *resolver; /* with the defaults, until remake() */
 /* A test case with the fixture, which also looks for leaked descriptors and threads. */
 TCase *harness_tcase(const char *name);
 
-/* Enters the namespaces and runs the suite; for main() to return. */
+/*
+ * Enters the namespaces and runs the suite on each backend in turn, or on the one that
+ * ASYNCRT_BACKEND names; for main() to return.
+ */
 int harness_run(Suite *suite);
 
 bool engine_is(const char *name);
