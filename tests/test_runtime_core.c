@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is inside the runtime: the completion ring, the timers' heap, and memory that runs out at every
- * allocation; and a first look at the whole on every backend.
+ * What is inside the runtime: the completion ring, the timers' heap, and memory that runs out at
+ * every allocation; and a first look at the whole on every backend.
  */
 #include "port/port_clock.h"
 #include "port/port_memory.h"
@@ -384,9 +384,9 @@ static int model_first(const model_t *model, int count)
     int first = -1;
 
     for (int i = 0; i < count; i++) {
-        if (model[i].live && (first < 0 || model[i].deadline < model[first].deadline ||
-                              (model[i].deadline == model[first].deadline &&
-                               model[i].order < model[first].order)))
+        if (model[i].live &&
+            (first < 0 || model[i].deadline < model[first].deadline ||
+             (model[i].deadline == model[first].deadline && model[i].order < model[first].order)))
             first = i;
     }
     return first;

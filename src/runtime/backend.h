@@ -3,8 +3,8 @@
  * backend.h - the one interface between the runtime and the ways to wait on the system
  *
  * A backend translates: interests into the system's terms, and what the system says into reports.
- * What is common lives once, above it: the table of registrations, generations, ONESHOT, the mapping
- * to event bits, completions, timers, signals, fairness, the order of operations.
+ * What is common lives once, above it: the table of registrations, generations, ONESHOT, the
+ * mapping to event bits, completions, timers, signals, fairness, the order of operations.
  *
  * Unless a member says otherwise it is called by the loop thread only, one call at a time, does not
  * block, and returns 0 or an errno value; errno itself need not be kept.
@@ -18,8 +18,8 @@
 
 #include <asyncrt/async_runtime.h>
 
-/* What a registration waits for: ASYNC_EVENT_READ and _WRITE, and _ONESHOT beside one of them.  0 is
- * parked: the registration stays known and says nothing. */
+/* What a registration waits for: ASYNC_EVENT_READ and _WRITE, and _ONESHOT beside one of them.  0
+ * is parked: the registration stays known and says nothing. */
 #define BACKEND_INTEREST (ASYNC_EVENT_READ | ASYNC_EVENT_WRITE | ASYNC_EVENT_ONESHOT)
 
 /*
@@ -39,16 +39,16 @@ typedef struct backend_operation backend_operation_t;
 struct backend_operation {
     backend_operation_t *next;
     unsigned char *buffer;
-    size_t length;       /* of the buffer */
-    size_t transferred;  /* so far: a transfer goes to buffer + transferred, at most length - that */
-    void *context;       /* of the registration, when it has ended */
+    size_t length;      /* of the buffer */
+    size_t transferred; /* so far: a transfer goes to buffer + transferred, at most length - that */
+    void *context;      /* of the registration, when it has ended */
     async_fd_t fd;
     uint32_t generation;
-    int32_t error;       /* when it has ended */
+    int32_t error; /* when it has ended */
     bool is_write;
-    bool end_of_file;    /* a read that met the end */
-    bool started;        /* start succeeded and the end is not reported yet */
-    bool cancelled;      /* its registration has gone: it ends with ECANCELED */
+    bool end_of_file; /* a read that met the end */
+    bool started;     /* start succeeded and the end is not reported yet */
+    bool cancelled;   /* its registration has gone: it ends with ECANCELED */
     /* Of those that are started and cancelled. */
     backend_operation_t *orphan_next;
     backend_operation_t **orphan_link;
@@ -84,9 +84,10 @@ typedef struct backend {
      */
     int (*add)(void *state, async_fd_t fd, uint32_t generation, uint32_t interest, bool replace);
 
-    /* Changes the interest, and re-arms what a ONESHOT report has parked.  Only called when something
-     * changes.  EBADF: fd is closed; ENOENT: the number is another file now; the runtime drops the
-     * registration then, and the backend must have forgotten it too.  ENOMEM: nothing changed. */
+    /* Changes the interest, and re-arms what a ONESHOT report has parked.  Only called when
+     * something changes.  EBADF: fd is closed; ENOENT: the number is another file now; the runtime
+     * drops the registration then, and the backend must have forgotten it too.  ENOMEM: nothing
+     * changed. */
     int (*modify)(void *state, async_fd_t fd, uint32_t generation, uint32_t interest);
 
     /* Forgets fd: no later report of this generation matters.  EBADF, ENOENT as modify: forgotten
@@ -94,31 +95,33 @@ typedef struct backend {
     int (*remove)(void *state, async_fd_t fd, uint32_t generation);
 
     /*
-     * Waits up to timeout_ns (0: only looks; BACKEND_WAIT_FOREVER) for readiness, ends of operations
-     * or a wake, and reports what there is: at most budget (at least 1) descriptors by
-     * backend_report_ready(), each at most once, and any number of operations.  Level-triggered: what is
-     * still ready is reported by the next wait again; when more is ready than fits, each gets its
-     * turn.  After a report a ONESHOT interest is parked (hang-up and errors are silent too).
-     * May return early with nothing; never late by more than the system's granularity, and timeouts
-     * are rounded up.  A wake that came before counts.  Blocks.  EINTR: a signal handler ran.
+     * Waits up to timeout_ns (0: only looks; BACKEND_WAIT_FOREVER) for readiness, ends of
+     * operations or a wake, and reports what there is: at most budget (at least 1) descriptors by
+     * backend_report_ready(), each at most once, and any number of operations.  Level-triggered:
+     * what is still ready is reported by the next wait again; when more is ready than fits, each
+     * gets its turn.  After a report a ONESHOT interest is parked (hang-up and errors are silent
+     * too).  May return early with nothing; never late by more than the system's granularity, and
+     * timeouts are rounded up.  A wake that came before counts.  Blocks.  EINTR: a signal handler
+     * ran.
      */
     int (*wait)(void *state, int budget, uint64_t timeout_ns);
 
-    /* Makes the present or the next wait return.  Any thread, also in a signal handler; keeps errno;
-     * never blocks or fails.  Not called after close. */
+    /* Makes the present or the next wait return.  Any thread, also in a signal handler; keeps
+     * errno; never blocks or fails.  Not called after close. */
     void (*wake)(void *state);
 
-    /* A descriptor that is readable when wait would report something or a wake has come; called once
-     * or more; the descriptor stays the backend's and the same.  NULL: ENOTSUP. */
+    /* A descriptor that is readable when wait would report something or a wake has come; called
+     * once or more; the descriptor stays the backend's and the same.  NULL: ENOTSUP. */
     int (*get_fd)(void *state, async_fd_t *fd);
 
     /*
      * Native operations; both NULL: the runtime does them on readiness.  start begins to transfer
      * between fd and the rest of the buffer, once; its end, with whatever count, is reported by
      * backend_report_operation() from within a later wait, exactly once.  At most one operation per
-     * descriptor and direction is started at a time.  A read at the end of file reports 0 bytes.  Writes
-     * to a closed peer give EPIPE and raise no SIGPIPE.  The descriptor may be blocking.  cancel asks a
-     * started operation to end soon; the report still comes (ECANCELED, or what it had become).
+     * descriptor and direction is started at a time.  A read at the end of file reports 0 bytes.
+     * Writes to a closed peer give EPIPE and raise no SIGPIPE.  The descriptor may be blocking.
+     * cancel asks a started operation to end soon; the report still comes (ECANCELED, or what it
+     * had become).
      */
     int (*start)(void *state, backend_operation_t *operation);
     void (*cancel)(void *state, backend_operation_t *operation);
@@ -136,7 +139,8 @@ const backend_t *backend_find(const char *name);
 /* ---- What the runtime offers to backends; within wait only, but for the last. ---- */
 
 /* fd of that generation is ready.  Returns false when there is no such registration (any more). */
-bool backend_report_ready(async_runtime_t *runtime, async_fd_t fd, uint32_t generation, uint32_t ready);
+bool backend_report_ready(async_runtime_t *runtime, async_fd_t fd, uint32_t generation,
+                          uint32_t ready);
 
 /* fd turned out to be closed: the registration is dropped, and the backend forgets it too. */
 void backend_report_closed(async_runtime_t *runtime, async_fd_t fd, uint32_t generation);
@@ -147,7 +151,7 @@ void backend_report_operation(async_runtime_t *runtime, backend_operation_t *ope
                               size_t count);
 
 /* Visits each registration that the backend was told of, with the interest that it was last told
- * (0 for one that a ONESHOT report has parked).  Loop thread; visit must not change registrations. */
+ * (0 for one that a ONESHOT report has parked).  Loop thread; visit changes no registrations. */
 void backend_each_registration(async_runtime_t *runtime,
                                void (*visit)(void *arg, async_fd_t fd, uint32_t generation,
                                              uint32_t interest),

@@ -6,8 +6,8 @@
  *   and error to that and reports them once at most, and the runtime drops the report.
  * - The wake descriptor is edge-triggered, so that it needs no read.
  * - Whoever closes a descriptor that has a copy elsewhere, without remove, leaves an entry that can
- *   neither be changed nor removed, and that may be ready for ever.  Its reports are recognised by their
- *   generation; when they keep coming, the set is made anew.
+ *   neither be changed nor removed, and that may be ready for ever.  Its reports are recognised by
+ *   their generation; when they keep coming, the set is made anew.
  */
 #include "config.h"
 

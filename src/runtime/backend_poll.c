@@ -2,9 +2,9 @@
 /*
  * backend_poll.c - poll()
  *
- * A packed array for the system, an array beside it for us, and an index by descriptor.  poll() keeps
- * no registrations that would notice a closed descriptor, so the file's identity is remembered
- * (runtime_identity.h): a number that was closed and used again shows another one.
+ * A packed array for the system, an array beside it for us, and an index by descriptor.  poll()
+ * keeps no registrations that would notice a closed descriptor, so the file's identity is
+ * remembered (runtime_identity.h): a number that was closed and used again shows another one.
  */
 #include "config.h"
 

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* The platform's default first.  io_uring is never a default: sandboxes end processes that probe it. */
+/* The platform's default first.  io_uring is never a default: sandboxes end processes that probe
+ * it. */
 static const backend_t *const backends[] = {
 #ifdef BACKEND_EPOLL
     &backend_epoll,

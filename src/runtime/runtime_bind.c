@@ -118,7 +118,8 @@ void runtime_bindings_close(async_runtime_t *runtime, bool inherited)
         port_mutex_unlock(&runtime->bindings.lock);
 }
 
-int async_runtime_bind_queue(async_runtime_t *runtime, async_queue_t *queue, uintptr_t completion_key)
+int async_runtime_bind_queue(async_runtime_t *runtime, async_queue_t *queue,
+                             uintptr_t completion_key)
 {
     int saved = errno, err = runtime_check(runtime);
 

@@ -74,7 +74,7 @@ static completion_directory_t *directory_with_room(runtime_completions_t *c, uin
     directory->older = old;
     for (uint64_t n = first; old != NULL && n < past; n++)
         directory->chunks[n & directory->mask] = old->chunks[n & old->mask];
-    /* release: pairs with the acquire loads of directory; a poster that has seen `end` sees it too */
+    /* release: pairs with the acquire loads of directory; who has seen `end` sees it too */
     atomic_store_explicit(&c->directory, directory, memory_order_release);
     return directory;
 }
@@ -117,7 +117,7 @@ int runtime_completion_post(runtime_completions_t *c, uintptr_t key, uintptr_t d
     completion_cell_t *cell;
 
     for (;;) {
-        /* A stale ticket may be behind the head: the difference is signed, and the exchange fails. */
+        /* A stale ticket may be behind the head: a signed difference; the exchange fails. */
         if (PORT_UNLIKELY(c->limit != 0)) {
             uint64_t head = atomic_load_explicit(&c->head_seen, memory_order_acquire);
 
@@ -162,9 +162,9 @@ void runtime_completion_push(runtime_completions_t *c, runtime_node_t *node)
 
     do {
         node->next = top;
-        /* Read anew for each try: who pushes later has not the smaller stamp (but see take_nodes). */
+        /* Read anew for each try: who pushes later has no smaller stamp (but see append_node). */
         node->stamp = atomic_load_explicit(&c->tail, memory_order_acquire);
-        /* release: the node's content, to the exchange in take_nodes; seq_cst: as published above */
+        /* release: the node's content, to the exchange in take_nodes; seq_cst: as published */
     } while (!atomic_compare_exchange_weak_explicit(&c->nodes, &top, node, memory_order_seq_cst,
                                                     memory_order_acquire));
 }
@@ -183,8 +183,8 @@ static void append_node(runtime_completions_t *c, runtime_node_t *node)
         c->last->next = node;
         c->last = node;
     } else {
-        /* Its poster was stopped between reading the stamp and pushing, while the stack was taken or
-         * came to the same top again: it goes to its place, the last of its stamp. */
+        /* Its poster was stopped between reading the stamp and pushing, while the stack was taken
+         * or came to the same top again: it goes to its place, the last of its stamp. */
         while ((*at)->stamp <= node->stamp)
             at = &(*at)->next;
         node->next = *at;

@@ -8,10 +8,9 @@
  *    a ticket (the tail) by compare and exchange, fills the ticket's cell and publishes it by
  *    storing the ticket's number there.  Cells live in chunks; a directory, which only grows, says
  *    where the chunk of a ticket is.  There are chunks for all tickets below `end`.  Who finds no
- *    chunk adds one under a lock before it claims, so that a ticket is never claimed without memory.
- *    The consumer moves a chunk that it has emptied behind the last one: no allocation in the steady
- *    state.  A poster that is stopped between claim and publication holds up those behind it, and
- *    nobody else.
+ *    chunk adds one under a lock before it claims, so that a ticket is never claimed without
+ *    memory.  The consumer moves a chunk that it has emptied behind the last one: no allocation in
+ *    the steady state.  A poster stopped between claim and publication holds up those behind it.
  *
  * 2. Nodes, which their posters own: a stack that the consumer takes whole and turns round.  A node
  *    is stamped with the tail at its post: it is delivered after all tickets below its stamp, and

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * runtime_console.h - what standard input is; the platform's part is runtime_console_posix.c or _win32.c
+ * runtime_console.h - what standard input is; the platform's part is runtime_console_posix.c or
+ * _win32.c
  */
 #ifndef RUNTIME_CONSOLE_H
 #define RUNTIME_CONSOLE_H

@@ -3,8 +3,8 @@
  * runtime_node.h - how the other parts of the library post their completions to a runtime
  *
  * What the library owes (a worker's end, a job's result, a bound queue's messages) carries its node
- * inside, so that posting it cannot fail and does not allocate.  Nodes of one posting thread arrive in
- * order, also relative to its async_runtime_post_completion().
+ * inside, so that posting it cannot fail and does not allocate.  Nodes of one posting thread arrive
+ * in order, also relative to its async_runtime_post_completion().
  */
 #ifndef RUNTIME_NODE_H
 #define RUNTIME_NODE_H
@@ -30,8 +30,8 @@ struct runtime_node {
 
     /*
      * Called once for each post, when the event has been copied out or is discarded because the
-     * runtime has gone; may free the node.  Runs on the loop thread, in deinit, or, after deinit, in
-     * the posting thread; under no lock.  Must not block.  NULL: nothing is to be done.
+     * runtime has gone; may free the node.  Runs on the loop thread, in deinit, or, after deinit,
+     * in the posting thread; under no lock.  Must not block.  NULL: nothing is to be done.
      */
     void (*done)(runtime_node_t *node);
 };
@@ -51,8 +51,8 @@ static inline void runtime_node_init(runtime_node_t *node, uintptr_t key, void *
     node->done = done;
 }
 
-/* Any thread that holds the runtime, also beyond the node's done, which may run before this returns.
- * The node must not be queued already.  Wakes a sleeping loop. */
+/* Any thread that holds the runtime, also beyond the node's done, which may run before this
+ * returns.  The node must not be queued already.  Wakes a sleeping loop. */
 void runtime_post_node(async_runtime_t *runtime, runtime_node_t *node);
 
 /*

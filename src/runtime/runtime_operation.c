@@ -125,7 +125,8 @@ static bool run_queue(async_runtime_t *runtime, registration_t *registration, in
     return moved;
 }
 
-bool runtime_operations_ready(async_runtime_t *runtime, registration_t *registration, uint32_t ready)
+bool runtime_operations_ready(async_runtime_t *runtime, registration_t *registration,
+                              uint32_t ready)
 {
     const uint32_t trouble = ASYNC_EVENT_CLOSE | ASYNC_EVENT_ERROR;
     uint32_t waiting = registration->queues->waiting;
@@ -241,7 +242,8 @@ static void finish_cancelled(async_runtime_t *runtime, backend_operation_t *op)
 }
 
 /* The cancellation may have come too late: what was read, or wholly written, is not lost. */
-static void finish_orphan(async_runtime_t *runtime, backend_operation_t *op, int error, size_t count)
+static void finish_orphan(async_runtime_t *runtime, backend_operation_t *op, int error,
+                          size_t count)
 {
     backend_operation_t *behind = op->next;
     bool done = op->is_write ? op->transferred == op->length : error == 0 && count != 0;
@@ -266,13 +268,15 @@ void backend_report_operation(async_runtime_t *runtime, backend_operation_t *op,
         return;
     }
     registration = runtime_table_find(&runtime->table, op->fd);
+    if (registration == NULL)
+        return; /* cannot be: an operation whose registration has gone is cancelled */
     if (error == 0 && op->is_write && op->transferred < op->length) {
         error = count != 0 ? start(runtime, op) : EIO;
         if (error == 0)
             return;
     }
-    op->end_of_file = !op->is_write && error == 0 && count == 0 &&
-                      runtime_transfer_zero_is_end(op->fd);
+    op->end_of_file =
+        !op->is_write && error == 0 && count == 0 && runtime_transfer_zero_is_end(op->fd);
     pop(registration->queues, direction);
     finish(runtime, op, error, registration->context);
     start_next(runtime, registration, direction);
@@ -357,7 +361,8 @@ int async_runtime_post_read(async_runtime_t *runtime, async_fd_t fd, void *buffe
     return port_result(err, saved);
 }
 
-int async_runtime_post_write(async_runtime_t *runtime, async_fd_t fd, const void *buffer, size_t len)
+int async_runtime_post_write(async_runtime_t *runtime, async_fd_t fd, const void *buffer,
+                             size_t len)
 {
     int saved = errno, err = runtime_check(runtime);
 
@@ -381,14 +386,13 @@ int runtime_operations_take(async_runtime_t *runtime, async_event_t *events, int
 
         ops->finished = op->next;
         ops->finished_count--;
-        events[n++] =
-            (async_event_t){.event_type = ASYNC_EVENT_COMPLETION | type |
-                                          (op->end_of_file ? ASYNC_EVENT_CLOSE : 0),
-                            .error = op->error,
-                            .fd = op->fd,
-                            .context = op->context,
-                            .buffer = op->buffer,
-                            .bytes_transferred = op->transferred};
+        events[n++] = (async_event_t){.event_type = ASYNC_EVENT_COMPLETION | type |
+                                                    (op->end_of_file ? ASYNC_EVENT_CLOSE : 0),
+                                      .error = op->error,
+                                      .fd = op->fd,
+                                      .context = op->context,
+                                      .buffer = op->buffer,
+                                      .bytes_transferred = op->transferred};
         operation_free(ops, op);
     }
     runtime->io_events += (uint64_t)n;

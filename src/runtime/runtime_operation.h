@@ -3,8 +3,8 @@
  * runtime_operation.h - posted reads and writes
  *
  * Per descriptor and direction a queue; only its head is being done.  A backend with native
- * operations does it, else it is tried here: at once, and whenever the descriptor is ready.  What has
- * ended waits in one list for wait() to hand it out.  Loop thread only.
+ * operations does it, else it is tried here: at once, and whenever the descriptor is ready.  What
+ * has ended waits in one list for wait() to hand it out.  Loop thread only.
  */
 #ifndef RUNTIME_OPERATION_H
 #define RUNTIME_OPERATION_H
@@ -35,9 +35,10 @@ static inline uint32_t runtime_operations_interest(const registration_t *registr
     return registration->queues != NULL ? registration->queues->waiting : 0;
 }
 
-/* The descriptor is ready (BACKEND_* bits): goes on with what waits for that.  Returns whether anything
- * was transferred or has ended. */
-bool runtime_operations_ready(async_runtime_t *runtime, registration_t *registration, uint32_t ready);
+/* The descriptor is ready (BACKEND_* bits): goes on with what waits for that.  Returns whether
+ * anything was transferred or has ended. */
+bool runtime_operations_ready(async_runtime_t *runtime, registration_t *registration,
+                              uint32_t ready);
 
 /* Cancels all operations of the registration. */
 void runtime_operations_cancel(async_runtime_t *runtime, registration_t *registration);

@@ -2,9 +2,9 @@
 /*
  * runtime_post.c - what other threads do to a runtime
  *
- * Dekker's pair: a poster publishes and then looks at `state`; the loop stores STATE_SLEEPING and then
- * looks for what is published (runtime_wait.c); all four sequentially consistent, so that one of them
- * sees the other.  Every poster looks, not only the one that found nothing before it.
+ * Dekker's pair: a poster publishes and then looks at `state`; the loop stores STATE_SLEEPING and
+ * then looks for what is published (runtime_wait.c); all four sequentially consistent, so that one
+ * of them sees the other.  Every poster looks, not only the one that found nothing before it.
  */
 #include "port/port_error.h"
 #include "port/port_fork.h"
@@ -81,7 +81,8 @@ bool runtime_post_merged(async_runtime_t *runtime, runtime_node_t *node)
     return true;
 }
 
-int async_runtime_post_completion(async_runtime_t *runtime, uintptr_t completion_key, uintptr_t data)
+int async_runtime_post_completion(async_runtime_t *runtime, uintptr_t completion_key,
+                                  uintptr_t data)
 {
     int saved = errno, err = runtime_check(runtime);
 

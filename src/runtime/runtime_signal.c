@@ -6,8 +6,8 @@
  * the runtime has:
  *
  * - watchers[signum] is changed under watchers_lock and walked by handlers without it.
- * - walking counts the handlers that are inside; who has unlinked a watcher waits until it was 0, and
- *   frees it then.  A handler that interrupts the waiting thread ends before it goes on; one in
+ * - walking counts the handlers that are inside; who has unlinked a watcher waits until it was 0,
+ *   and frees it then.  A handler that interrupts the waiting thread ends before it goes on; one in
  *   another thread makes a few writes at most.
  */
 #include "runtime/runtime_signal.h"
@@ -22,7 +22,7 @@ struct signal_watcher {
     signal_watcher_t *next_of_runtime; /* loop thread */
     void *context;                     /* loop thread */
     int signum;
-    _Atomic uint32_t count;                   /* handlers add, the loop thread takes */
+    _Atomic uint32_t count;                     /* handlers add, the loop thread takes */
     _Atomic(signal_watcher_t *) next_of_signal; /* written under watchers_lock */
 };
 
@@ -66,8 +66,8 @@ static void link_watcher(signal_watcher_t *watcher)
 {
     _Atomic(signal_watcher_t *) *head = &watchers[watcher->signum];
 
-    atomic_store_explicit(&watcher->next_of_signal, atomic_load_explicit(head, memory_order_relaxed),
-                          memory_order_relaxed);
+    atomic_store_explicit(&watcher->next_of_signal,
+                          atomic_load_explicit(head, memory_order_relaxed), memory_order_relaxed);
     atomic_store_explicit(head, watcher, memory_order_release);
 }
 
@@ -78,9 +78,8 @@ static void unlink_watcher(signal_watcher_t *watcher)
 
     while ((found = atomic_load_explicit(at, memory_order_relaxed)) != watcher)
         at = &found->next_of_signal;
-    atomic_store_explicit(
-        at, atomic_load_explicit(&watcher->next_of_signal, memory_order_relaxed),
-        memory_order_seq_cst);
+    atomic_store_explicit(at, atomic_load_explicit(&watcher->next_of_signal, memory_order_relaxed),
+                          memory_order_seq_cst);
 }
 
 static bool is_watched(int signum)
@@ -111,7 +110,7 @@ void runtime_signals_close(async_runtime_t *runtime)
 
     if (runtime->signals.first == NULL)
         return;
-    /* A thread of the parent may have held the lock at the fork; there is nobody to wait for here. */
+    /* A thread of the parent may have held the lock at the fork; it is not here to unlock it. */
     if (!inherited)
         port_mutex_lock(&watchers_lock);
     else if (!port_mutex_trylock(&watchers_lock))

@@ -19,8 +19,8 @@ int runtime_signal_catch(int signum)
 {
     struct sigaction action = {.sa_handler = handler};
 
-    /* Other system calls of the program go on; wait() looks at what has come itself.  A program that has
-     * an alternate stack has it for all handlers. */
+    /* Other system calls of the program go on; wait() looks at what has come itself.  A program
+     * that has an alternate stack has it for all handlers. */
     action.sa_flags = SA_RESTART | SA_ONSTACK;
     sigemptyset(&action.sa_mask);
     return sigaction(signum, &action, &earlier[signum]) == 0 ? 0 : EINVAL;

@@ -15,7 +15,8 @@ static uint32_t interest_of_armed(uint8_t armed)
 
 static uint8_t armed_of_interest(uint32_t interest)
 {
-    return (uint8_t)((interest & READ_WRITE) | (interest & ASYNC_EVENT_ONESHOT ? ARMED_ONESHOT : 0));
+    return (uint8_t)((interest & READ_WRITE) |
+                     (interest & ASYNC_EVENT_ONESHOT ? ARMED_ONESHOT : 0));
 }
 
 /* What the backend should wait for.  ONESHOT is the backend's when only the program waits; with
@@ -86,7 +87,8 @@ static uint32_t next_generation(uint32_t generation)
     return generation == UINT32_MAX ? 1 : generation + 1;
 }
 
-void runtime_registration_drop(async_runtime_t *runtime, async_fd_t fd, registration_t *registration)
+void runtime_registration_drop(async_runtime_t *runtime, async_fd_t fd,
+                               registration_t *registration)
 {
     runtime_operations_cancel(runtime, registration);
     if (registration->flags & REGISTRATION_ALWAYS)
@@ -221,7 +223,8 @@ int async_runtime_remove(async_runtime_t *runtime, async_fd_t fd)
 /* The program's view of what the backend says; 0: nothing that it has asked for. */
 static uint32_t events_of_ready(const registration_t *registration, uint32_t ready)
 {
-    uint32_t asked = registration->flags & REGISTRATION_FIRED ? 0 : registration->events & READ_WRITE;
+    uint32_t asked =
+        registration->flags & REGISTRATION_FIRED ? 0 : registration->events & READ_WRITE;
     uint32_t events = ready & asked;
 
     if (PORT_LIKELY(!(ready & (BACKEND_PEER_SHUT | ASYNC_EVENT_CLOSE | ASYNC_EVENT_ERROR))))
@@ -233,7 +236,8 @@ static uint32_t events_of_ready(const registration_t *registration, uint32_t rea
     return events;
 }
 
-bool backend_report_ready(async_runtime_t *runtime, async_fd_t fd, uint32_t generation, uint32_t ready)
+bool backend_report_ready(async_runtime_t *runtime, async_fd_t fd, uint32_t generation,
+                          uint32_t ready)
 {
     registration_t *registration = runtime_table_find(&runtime->table, fd);
     bool served = false;

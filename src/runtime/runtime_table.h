@@ -2,8 +2,8 @@
 /*
  * runtime_table.h - the registered descriptors
  *
- * Two levels, indexed by the descriptor: registrations stay where they are, and 32 bytes each is all
- * that an idle descriptor takes here.  Loop thread only.
+ * Two levels, indexed by the descriptor: registrations stay where they are, and 32 bytes each is
+ * all that an idle descriptor takes here.  Loop thread only.
  */
 #ifndef RUNTIME_TABLE_H
 #define RUNTIME_TABLE_H
@@ -16,9 +16,9 @@
 
 /* Bits of registration_t.flags. */
 #define REGISTRATION_USED 0x01u
-#define REGISTRATION_FIRED 0x02u   /* its ONESHOT has been reported: silent until modify */
-#define REGISTRATION_CONSOLE 0x04u /* standard input, from add_console */
-#define REGISTRATION_ALWAYS 0x08u  /* always ready, and unknown to the backend */
+#define REGISTRATION_FIRED 0x02u      /* its ONESHOT has been reported: silent until modify */
+#define REGISTRATION_CONSOLE 0x04u    /* standard input, from add_console */
+#define REGISTRATION_ALWAYS 0x08u     /* always ready, and unknown to the backend */
 #define REGISTRATION_NOT_SOCKET 0x10u /* an operation has found out */
 #define REGISTRATION_DRAINED 0x20u    /* the last read took all: wait for readiness first */
 

@@ -12,7 +12,7 @@
 #define NO_SLOT UINT32_MAX
 #define FIRST_CAPACITY 16u
 
-/* An id: the slot below, the count of its uses above; a slot whose count is used up rests for good. */
+/* An id: the slot below, the count of its uses above; with its count used up it rests for good. */
 #define SLOT_BITS 28
 #define SLOT_MASK (((uint64_t)1 << SLOT_BITS) - 1)
 #define USES_MAX (UINT64_MAX >> SLOT_BITS)

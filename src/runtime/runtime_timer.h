@@ -2,9 +2,9 @@
 /*
  * runtime_timer.h - timers: a heap of deadlines over a table of slots
  *
- * The heap is 4-ary: half as deep as a binary one, and the four children share a cache line.  An entry
- * says its slot and a slot its place in the heap, so that a timer is cancelled in O(log n).  An id is
- * the slot with the count of its uses: it is never given again.  Loop thread only.
+ * The heap is 4-ary: half as deep as a binary one, and the four children share a cache line.  An
+ * entry says its slot and a slot its place in the heap, so that a timer is cancelled in O(log n).
+ * An id is the slot with the count of its uses: it is never given again.  Loop thread only.
  */
 #ifndef RUNTIME_TIMER_H
 #define RUNTIME_TIMER_H
@@ -13,11 +13,12 @@
 
 typedef struct timer_entry {
     uint64_t deadline; /* nanoseconds of port_clock_now() */
-    uint32_t sequence; /* of equal deadlines the first one armed comes first; compared modulo 2^32 */
+    uint32_t sequence; /* of equal deadlines the one armed first is first; compared modulo 2^32 */
     uint32_t slot;
 } timer_entry_t;
 
-/* What only adding and expiring look at; apart from the places, which every move in the heap writes. */
+/* What only adding and expiring look at; apart from the places, which every move in the heap
+ * writes. */
 typedef struct timer_data {
     void *context;
     uint64_t period; /* nanoseconds; 0: once; of a free slot: the next free one */

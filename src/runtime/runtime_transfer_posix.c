@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * runtime_transfer_posix.c - sockets have flags for this; other descriptors are asked by poll() first
+ * runtime_transfer_posix.c - sockets have flags for this; other descriptors are asked by poll()
+ * first
  *
  * O_NONBLOCK belongs to the open file, which other processes may share, so it is not changed here.
  */
@@ -21,8 +22,8 @@
 #endif
 
 /*
- * What a writable descriptor in blocking mode takes without blocking: a pipe PIPE_BUF bytes; a terminal
- * promises less, and a tab or a newline may become several characters on their way.
+ * What a writable descriptor in blocking mode takes without blocking: a pipe PIPE_BUF bytes; a
+ * terminal promises less, and a tab or a newline may become several characters on their way.
  */
 #define TERMINAL_WRITE 32
 

@@ -14,8 +14,8 @@
 #include "runtime/runtime.h"
 #include "runtime/runtime_console.h"
 
-/* With too little room for all kinds, descriptors and completions come first so many times before the
- * others get a turn. */
+/* With too little room for all kinds, descriptors and completions come first so many times before
+ * the others get a turn. */
 #define FIRST_TURNS 8u
 
 #define BIT(kind) (1u << (kind))
@@ -81,8 +81,8 @@ static uint32_t choose_kinds(async_runtime_t *runtime, uint32_t pending, int max
     return chosen;
 }
 
-/* How many descriptors to ask the system for, 0: none this time.  *chosen: the other kinds that get a
- * turn before the room is filled. */
+/* How many descriptors to ask the system for, 0: none this time.  *chosen: the other kinds that get
+ * a turn before the room is filled. */
 static int share_of_io(async_runtime_t *runtime, uint32_t pending, int max, uint32_t *chosen)
 {
     int others = kinds_in(pending);
@@ -96,7 +96,8 @@ static int share_of_io(async_runtime_t *runtime, uint32_t pending, int max, uint
     if (pending == 0)
         return max;
     /* One for each other kind at least; as much as they have, up to half of the room. */
-    backlog = runtime_completion_backlog(&runtime->completions) + runtime->operations.finished_count;
+    backlog =
+        runtime_completion_backlog(&runtime->completions) + runtime->operations.finished_count;
     if (backlog > (size_t)max / 2)
         backlog = (size_t)max / 2;
     return max - (backlog > (size_t)others ? (int)backlog : others);
