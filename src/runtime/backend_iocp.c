@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * backend_iocp.c - completion ports; iocp.h tells how it works
+ */
+#include "port/port_memory.h"
+#include "port/port_winsock.h"
+#include "runtime/iocp.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ALWAYS_ASKED (AFD_ABORT | AFD_LOCAL_CLOSE | AFD_CONNECT_FAIL)
+
+/* ---- The table of watches. ---- */
+
+iocp_watch_t *iocp_watch_find(const iocp_t *iocp, async_fd_t fd)
+{
+    size_t index = (size_t)(fd >> 2);
+
+    return index < iocp->watch_count ? iocp->watches[index] : NULL;
+}
+
+static int table_reserve(iocp_t *iocp, async_fd_t fd)
+{
+    size_t index = (size_t)(fd >> 2), count = iocp->watch_count != 0 ? iocp->watch_count : 64;
+    iocp_watch_t **watches;
+
+    if (index < iocp->watch_count)
+        return 0;
+    while (count <= index)
+        count *= 2;
+    watches = port_realloc(iocp->watches, count * sizeof(*watches));
+    if (watches == NULL)
+        return ENOMEM;
+    memset(watches + iocp->watch_count, 0, (count - iocp->watch_count) * sizeof(*watches));
+    iocp->watches = watches;
+    iocp->watch_count = count;
+    return 0;
+}
+
+/* ---- Groups: the handles of AFD. ---- */
+
+static int group_join(iocp_t *iocp, iocp_watch_t *watch)
+{
+    iocp_group_t *group = iocp->groups;
+    int err;
+
+    while (group != NULL && group->watches == IOCP_GROUP_SIZE)
+        group = group->next;
+    if (group == NULL) {
+        group = port_zalloc(1, sizeof(*group));
+        if (group == NULL)
+            return ENOMEM;
+        err = afd_open(iocp->port, IOCP_KEY_POLL, &group->afd);
+        if (err != 0) {
+            port_free(group);
+            return err;
+        }
+        group->next = iocp->groups;
+        iocp->groups = group;
+    }
+    group->watches++;
+    watch->group = group;
+    return 0;
+}
+
+static void watch_free(iocp_watch_t *watch)
+{
+    if (watch->group != NULL)
+        watch->group->watches--; /* the handle stays for later watches */
+    if (watch->wait != NULL)
+        iocp_handle_close(watch->wait);
+    port_free(watch);
+}
+
+/* ---- Starting what is to be waited for. ---- */
+
+static void queue_start(iocp_t *iocp, iocp_watch_t *watch)
+{
+    if (watch->queued)
+        return;
+    watch->queued = true;
+    watch->next = NULL;
+    if (iocp->start_first == NULL)
+        iocp->start_first = watch;
+    else
+        iocp->start_last->next = watch;
+    iocp->start_last = watch;
+}
+
+static void unqueue_start(iocp_t *iocp, iocp_watch_t *watch)
+{
+    iocp_watch_t **at = &iocp->start_first, *last = NULL;
+
+    if (!watch->queued)
+        return;
+    while (*at != watch) {
+        last = *at;
+        at = &last->next;
+    }
+    *at = watch->next;
+    if (iocp->start_last == watch)
+        iocp->start_last = last;
+    watch->queued = false;
+}
+
+static void cancel_poll(iocp_t *iocp, iocp_watch_t *watch)
+{
+    watch->cancelling = true;
+    iocp->cancelling++;
+    afd_poll_cancel(watch->group->afd, &watch->poll);
+}
+
+/* The watch leaves the table; its memory goes now, or with its packet. */
+static void watch_drop(iocp_t *iocp, iocp_watch_t *watch)
+{
+    iocp->watches[watch->fd >> 2] = NULL;
+    unqueue_start(iocp, watch);
+    iocp_operation_orphan(iocp, watch);
+    watch->gone = true;
+    watch->interest = 0;
+    if (watch->wait != NULL) {
+        if (watch->asked != 0 && !iocp_handle_stop(watch->wait)) {
+            watch->asked = 0;
+            iocp->in_flight--;
+        }
+    } else if (watch->asked != 0 && !watch->cancelling) {
+        cancel_poll(iocp, watch);
+    }
+    if (watch->asked == 0)
+        watch_free(watch);
+}
+
+static ULONG wanted_of(const iocp_watch_t *watch)
+{
+    ULONG wanted = 0;
+
+    if (watch->interest & ASYNC_EVENT_READ)
+        wanted |= AFD_RECEIVE | AFD_ACCEPT | AFD_DISCONNECT;
+    else if (watch->interest & ASYNC_EVENT_WRITE && !watch->peer_shut)
+        wanted |= AFD_DISCONNECT; /* for full_hangup() */
+    if (watch->interest & ASYNC_EVENT_WRITE)
+        wanted |= AFD_SEND;
+    return wanted != 0 ? wanted | ALWAYS_ASKED : 0;
+}
+
+/* Asks the system for what the watch is interested in.  Returns an errno value: EBADF when closed. */
+static int watch_start(iocp_t *iocp, iocp_watch_t *watch)
+{
+    ULONG wanted = wanted_of(watch);
+    int err;
+
+    if (watch->asked != 0) {
+        if ((watch->asked & wanted) != wanted && !watch->cancelling && watch->wait == NULL)
+            cancel_poll(iocp, watch);
+        return 0;
+    }
+    if (wanted == 0)
+        return 0;
+    if (watch->wait != NULL)
+        err = iocp_handle_start(watch->wait);
+    else
+        err = afd_poll_start(watch->group->afd, &watch->poll, watch->base, wanted);
+    if (err != 0)
+        return err;
+    watch->asked = wanted;
+    watch->started_in = iocp->waits;
+    watch->cancelling = false;
+    iocp->in_flight++;
+    return 0;
+}
+
+static void drop_closed(iocp_t *iocp, iocp_watch_t *watch)
+{
+    async_fd_t fd = watch->fd;
+    uint32_t generation = watch->generation;
+
+    watch_drop(iocp, watch);
+    backend_report_closed(iocp->runtime, fd, generation);
+}
+
+static void start_queued(iocp_t *iocp)
+{
+    iocp_watch_t *watch = iocp->start_first;
+
+    /* those that cannot be started for want of memory are tried again by the next wait */
+    iocp->start_first = iocp->start_last = NULL;
+    while (watch != NULL) {
+        iocp_watch_t *next = watch->next;
+        int err;
+
+        watch->queued = false;
+        err = watch_start(iocp, watch);
+        if (err == EBADF || err == ENOTSOCK)
+            drop_closed(iocp, watch);
+        else if (err != 0)
+            queue_start(iocp, watch);
+        watch = next;
+    }
+}
+
+/* ---- Reporting. ---- */
+
+static uint32_t ready_of(ULONG events)
+{
+    const uint32_t both = ASYNC_EVENT_READ | ASYNC_EVENT_WRITE;
+    uint32_t ready = 0;
+
+    if (events & (AFD_RECEIVE | AFD_ACCEPT))
+        ready |= ASYNC_EVENT_READ;
+    if (events & AFD_SEND)
+        ready |= ASYNC_EVENT_WRITE;
+    if (events & AFD_DISCONNECT)
+        ready |= ASYNC_EVENT_READ | BACKEND_PEER_SHUT;
+    if (events & (AFD_ABORT | AFD_CONNECT_FAIL))
+        ready |= both | BACKEND_PEER_SHUT | ASYNC_EVENT_CLOSE | ASYNC_EVENT_ERROR;
+    return ready;
+}
+
+/* The watch, which is not being asked about, is ready. */
+static void report(iocp_t *iocp, iocp_watch_t *watch, uint32_t ready)
+{
+    async_fd_t fd = watch->fd;
+    uint32_t generation = watch->generation;
+
+    if (watch->interest & ASYNC_EVENT_ONESHOT)
+        watch->interest = 0;
+    else
+        queue_start(iocp, watch);
+    iocp->reported++;
+    /* the watch may be gone afterwards */
+    (void)backend_report_ready(iocp->runtime, fd, generation, ready);
+}
+
+/* Whether both directions are shut.  The driver tells of the peer's; that ours is shut too a send of
+ * nothing tells, of which nothing goes out. */
+static bool full_hangup(const iocp_watch_t *watch)
+{
+    return watch->peer_shut && send((SOCKET)watch->fd, "", 0, 0) == SOCKET_ERROR &&
+           WSAGetLastError() == WSAESHUTDOWN;
+}
+
+/* With WRITE alone, half a hang-up is not reported, so that it must not be asked for again. */
+static uint32_t ready_of_writer(iocp_watch_t *watch, ULONG events)
+{
+    if (events & AFD_DISCONNECT)
+        watch->peer_shut = true;
+    if (events & AFD_SEND && full_hangup(watch))
+        return ASYNC_EVENT_WRITE | ASYNC_EVENT_CLOSE;
+    return ready_of(events & ~AFD_DISCONNECT);
+}
+
+/* Events that the watch asks for and that were found; others are of an earlier interest. */
+static void found(iocp_t *iocp, iocp_watch_t *watch, ULONG events)
+{
+    uint32_t ready;
+
+    if (events & AFD_LOCAL_CLOSE) {
+        drop_closed(iocp, watch);
+        return;
+    }
+    events &= wanted_of(watch);
+    if (watch->interest & ASYNC_EVENT_READ)
+        ready = ready_of(events);
+    else
+        ready = ready_of_writer(watch, events);
+    if (ready != 0)
+        report(iocp, watch, ready);
+    else
+        queue_start(iocp, watch);
+}
+
+/* Asks again about watches whose answers may be out of date. */
+static void found_before(iocp_t *iocp, iocp_watch_t **watches, ULONG count)
+{
+    afd_probe_t probe = {.count = count};
+
+    if (count == 0)
+        return;
+    for (ULONG i = 0; i < count; i++)
+        probe.handles[i] =
+            (afd_poll_handle_t){.handle = watches[i]->base, .events = wanted_of(watches[i])};
+    if (afd_probe(iocp->probe_afd, iocp->probe_event, &probe) != 0) {
+        /* One of them is closed: each is asked alone. */
+        for (ULONG i = 0; i < count; i++)
+            queue_start(iocp, watches[i]);
+        return;
+    }
+    for (ULONG i = 0; i < count; i++)
+        found(iocp, watches[i], probe.handles[i].events);
+}
+
+/* A watch's packet has come.  Returns the watch, NULL when it is gone. */
+static iocp_watch_t *watch_taken(iocp_t *iocp, iocp_watch_t *watch)
+{
+    iocp->in_flight--;
+    if (watch->cancelling)
+        iocp->cancelling--;
+    watch->cancelling = false;
+    watch->asked = 0;
+    if (watch->wait != NULL)
+        iocp_handle_taken(watch->wait);
+    if (!watch->gone)
+        return watch;
+    watch_free(watch);
+    return NULL;
+}
+
+static void handle_packet(iocp_t *iocp, iocp_watch_t *watch)
+{
+    uint32_t ready = iocp_handle_ready(watch->wait);
+
+    if (ready & ASYNC_EVENT_CLOSE)
+        ready |= BACKEND_PEER_SHUT;
+    if (ready != 0 && watch->interest & ASYNC_EVENT_READ)
+        report(iocp, watch, ready);
+    else
+        queue_start(iocp, watch);
+}
+
+/* before: they may have been in the port before this wait began. */
+static void take_packets(iocp_t *iocp, const OVERLAPPED_ENTRY *entries, ULONG count, bool before)
+{
+    iocp_watch_t *doubtful[IOCP_BATCH];
+    ULONG doubts = 0;
+
+    for (ULONG i = 0; i < count; i++) {
+        iocp_watch_t *watch = NULL;
+
+        switch (entries[i].lpCompletionKey) {
+        case IOCP_KEY_WAKE:
+            iocp->ended = true;
+            break;
+        case IOCP_KEY_POLL:
+            watch = watch_taken(iocp, (iocp_watch_t *)(void *)entries[i].lpOverlapped);
+            if (watch == NULL)
+                break;
+            if (before && watch->started_in != iocp->waits && wanted_of(watch) != 0)
+                doubtful[doubts++] = watch;
+            else
+                found(iocp, watch, afd_poll_events(&watch->poll));
+            break;
+        case IOCP_KEY_HANDLE:
+            watch = ((iocp_handle_wait_t *)(void *)entries[i].lpOverlapped)->owner;
+            watch = watch_taken(iocp, watch);
+            if (watch != NULL)
+                handle_packet(iocp, watch);
+            break;
+        default:
+            iocp_operation_packet(iocp, &entries[i], true);
+            break;
+        }
+    }
+    found_before(iocp, doubtful, doubts);
+}
+
+/* ---- wait ---- */
+
+/* Fetches as many packets as may be reported.  Returns 0 with *count, ETIMEDOUT, or an errno value. */
+static int fetch(iocp_t *iocp, OVERLAPPED_ENTRY *entries, int room, DWORD ms, ULONG *count)
+{
+    ULONG most = room < IOCP_BATCH ? (ULONG)room : IOCP_BATCH;
+    DWORD error;
+
+    *count = 0;
+    if (GetQueuedCompletionStatusEx(iocp->port, entries, most, count, ms, FALSE))
+        return 0;
+    error = GetLastError();
+    *count = 0;
+    return error == WAIT_TIMEOUT ? ETIMEDOUT : port_winsock_errno(error);
+}
+
+/* What is there already.  A poll that is being cancelled answers soon, and until then nobody knows. */
+static int look(iocp_t *iocp, int budget)
+{
+    OVERLAPPED_ENTRY entries[IOCP_BATCH];
+    ULONG count;
+    int err;
+
+    do {
+        if (iocp->reported == 0)
+            start_queued(iocp);
+        err = fetch(iocp, entries, budget - iocp->reported, iocp->cancelling != 0 ? 10 : 0, &count);
+        if (err != 0)
+            return err == ETIMEDOUT ? 0 : err;
+        take_packets(iocp, entries, count, true);
+    } while (iocp->reported < budget && ((iocp->reported == 0 && !iocp->ended) || count == IOCP_BATCH));
+    return 0;
+}
+
+static int wait_iocp(void *arg, int budget, uint64_t timeout_ns)
+{
+    iocp_t *iocp = arg;
+    OVERLAPPED_ENTRY entries[IOCP_BATCH];
+    uint64_t deadline = PORT_DEADLINE_NEVER;
+    int err;
+
+    iocp->waits++;
+    iocp->reported = 0;
+    iocp->ended = false;
+    if (timeout_ns != 0 && timeout_ns != BACKEND_WAIT_FOREVER)
+        deadline = port_clock_after(port_clock_now(), timeout_ns);
+    err = look(iocp, budget);
+    while (err == 0 && timeout_ns != 0 && iocp->reported == 0 && !iocp->ended) {
+        ULONG count;
+
+        start_queued(iocp);
+        err = fetch(iocp, entries, budget, port_win32_timeout(deadline), &count);
+        if (err == 0)
+            take_packets(iocp, entries, count, false);
+        else if (err == ETIMEDOUT)
+            return 0;
+    }
+    return iocp->reported != 0 || iocp->ended ? 0 : err;
+}
+
+static void wake(void *arg)
+{
+    const iocp_t *iocp = arg;
+    DWORD saved = GetLastError();
+
+    PostQueuedCompletionStatus(iocp->port, 0, IOCP_KEY_WAKE, NULL);
+    SetLastError(saved);
+}
+
+/* ---- Registrations. ---- */
+
+/* EBADF: no handle; EPERM: one that is no socket. */
+static int check_socket(async_fd_t fd, bool *listening)
+{
+    int value = 0, size = sizeof(value);
+    DWORD flags;
+
+    *listening = false;
+    if (getsockopt((SOCKET)fd, SOL_SOCKET, SO_ACCEPTCONN, (char *)&value, &size) == 0) {
+        *listening = value != 0;
+        return 0;
+    }
+    if (WSAGetLastError() != WSAENOTSOCK) /* sockets that never listen may not know the option */
+        return 0;
+    return GetHandleInformation((HANDLE)fd, &flags) ? EPERM : EBADF;
+}
+
+/* Binds the socket to the port, which succeeds once in a socket's life. */
+static bool bind_socket(iocp_t *iocp, async_fd_t fd)
+{
+    return CreateIoCompletionPort((HANDLE)fd, iocp->port, iocp_key_of_socket(fd), 0) != NULL;
+}
+
+static int add(void *arg, async_fd_t fd, uint32_t generation, uint32_t interest, bool replace)
+{
+    iocp_t *iocp = arg;
+    iocp_watch_t *old, *watch;
+    bool is_input = false, bound = false, listening;
+    int err = check_socket(fd, &listening);
+
+    if (err == EPERM && iocp_handle_is_input(fd))
+        is_input = true;
+    else if (err != 0)
+        return err;
+    err = table_reserve(iocp, fd);
+    if (err != 0)
+        return err;
+    watch = port_zalloc(1, sizeof(*watch));
+    if (watch == NULL)
+        return ENOMEM;
+    old = iocp_watch_find(iocp, fd);
+    if (is_input) {
+        if (old != NULL && replace && old->wait != NULL)
+            err = EEXIST;
+        else if ((watch->wait = iocp_handle_open(fd, iocp->port, IOCP_KEY_HANDLE)) == NULL)
+            err = ENOMEM;
+        else
+            watch->wait->owner = watch;
+    } else {
+        /* the runtime's registration, without a watch of ours, was always ready: no socket */
+        bound = bind_socket(iocp, fd);
+        err = old != NULL && replace && old->wait == NULL && !bound ? EEXIST : group_join(iocp, watch);
+    }
+    if (err != 0) {
+        port_free(watch);
+        return err;
+    }
+    if (old != NULL)
+        watch_drop(iocp, old);
+    watch->fd = fd;
+    watch->base = is_input ? NULL : afd_base_handle(fd);
+    watch->generation = generation;
+    watch->interest = interest;
+    watch->bound = bound;
+    watch->listening = listening;
+    iocp->watches[fd >> 2] = watch;
+    if (interest != 0)
+        queue_start(iocp, watch);
+    return 0;
+}
+
+/* Whether the number is still the watch's file; else the watch is dropped. */
+static int recognise(iocp_t *iocp, async_fd_t fd, iocp_watch_t **found_watch)
+{
+    iocp_watch_t *watch = iocp_watch_find(iocp, fd);
+    bool listening;
+    int err = check_socket(fd, &listening);
+
+    if (watch != NULL && watch->wait != NULL)
+        err = err == EPERM ? 0 : err == 0 ? ENOENT : err;
+    else if (err == EPERM || (err == 0 && (watch == NULL || bind_socket(iocp, fd))))
+        err = ENOENT;
+    if (err != 0 && watch != NULL)
+        watch_drop(iocp, watch);
+    *found_watch = watch;
+    return err;
+}
+
+static int modify(void *arg, async_fd_t fd, uint32_t generation, uint32_t interest)
+{
+    iocp_t *iocp = arg;
+    iocp_watch_t *watch;
+    int err = recognise(iocp, fd, &watch);
+
+    (void)generation;
+    if (err != 0)
+        return err;
+    watch->interest = interest;
+    if (interest != 0)
+        queue_start(iocp, watch);
+    return 0;
+}
+
+static int remove_fd(void *arg, async_fd_t fd, uint32_t generation)
+{
+    iocp_t *iocp = arg;
+    iocp_watch_t *watch;
+    int err = recognise(iocp, fd, &watch);
+
+    (void)generation;
+    if (err == 0)
+        watch_drop(iocp, watch);
+    return err;
+}
+
+/* ---- The beginning and the end. ---- */
+
+static void free_state(iocp_t *iocp)
+{
+    while (iocp->groups != NULL) {
+        iocp_group_t *group = iocp->groups;
+
+        iocp->groups = group->next;
+        CloseHandle(group->afd);
+        port_free(group);
+    }
+    if (iocp->probe_event != NULL)
+        CloseHandle(iocp->probe_event);
+    if (iocp->probe_afd != NULL)
+        CloseHandle(iocp->probe_afd);
+    if (iocp->port != NULL)
+        CloseHandle(iocp->port);
+    port_free(iocp->watches);
+    port_free(iocp);
+}
+
+static int open_iocp(async_runtime_t *runtime, void **made)
+{
+    iocp_t *iocp;
+    int err = port_winsock_start();
+
+    if (err != 0)
+        return err;
+    iocp = port_zalloc(1, sizeof(*iocp));
+    if (iocp == NULL)
+        return ENOMEM;
+    iocp->runtime = runtime;
+    iocp->port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
+    iocp->probe_event = CreateEventW(NULL, FALSE, FALSE, NULL);
+    if (iocp->port == NULL || iocp->probe_event == NULL)
+        err = ENOMEM;
+    else
+        err = afd_open(NULL, 0, &iocp->probe_afd);
+    if (err != 0) {
+        free_state(iocp);
+        return err;
+    }
+    *made = iocp;
+    return 0;
+}
+
+/* What the system writes into must stay until it has said so: the ends are waited for. */
+static void close_iocp(void *arg, bool inherited)
+{
+    iocp_t *iocp = arg;
+    OVERLAPPED_ENTRY entries[IOCP_BATCH];
+    ULONG count;
+
+    (void)inherited;
+    for (size_t i = 0; i < iocp->watch_count; i++) {
+        if (iocp->watches[i] != NULL)
+            watch_drop(iocp, iocp->watches[i]);
+    }
+    iocp_operation_cancel_orphans(iocp);
+    while ((iocp->in_flight != 0 || iocp->orphans != NULL) &&
+           GetQueuedCompletionStatusEx(iocp->port, entries, IOCP_BATCH, &count, INFINITE, FALSE)) {
+        for (ULONG i = 0; i < count; i++) {
+            void *overlapped = entries[i].lpOverlapped;
+
+            if (entries[i].lpCompletionKey == IOCP_KEY_POLL)
+                (void)watch_taken(iocp, overlapped);
+            else if (entries[i].lpCompletionKey == IOCP_KEY_HANDLE)
+                (void)watch_taken(iocp, ((iocp_handle_wait_t *)overlapped)->owner);
+            else if (entries[i].lpCompletionKey != IOCP_KEY_WAKE)
+                iocp_operation_packet(iocp, &entries[i], false);
+        }
+    }
+    free_state(iocp);
+}
+
+const backend_t backend_iocp = {
+    .name = "iocp",
+    .open = open_iocp,
+    .close = close_iocp,
+    .add = add,
+    .modify = modify,
+    .remove = remove_fd,
+    .wait = wait_iocp,
+    .wake = wake,
+    .start = iocp_operation_start,
+    .cancel = iocp_operation_cancel,
+};

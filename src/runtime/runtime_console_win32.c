@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/runtime_console.h"
+
+#include <windows.h>
+
+async_console_type_t runtime_console_detect(void)
+{
+    DWORD saved = GetLastError(), mode;
+    HANDLE input = GetStdHandle(STD_INPUT_HANDLE);
+    async_console_type_t type = ASYNC_CONSOLE_TYPE_NONE;
+
+    if (input != NULL && input != INVALID_HANDLE_VALUE) {
+        switch (GetFileType(input)) {
+        case FILE_TYPE_DISK:
+            type = ASYNC_CONSOLE_TYPE_FILE;
+            break;
+        case FILE_TYPE_PIPE: /* sockets too */
+            type = ASYNC_CONSOLE_TYPE_PIPE;
+            break;
+        case FILE_TYPE_CHAR: /* NUL too */
+            if (GetConsoleMode(input, &mode))
+                type = ASYNC_CONSOLE_TYPE_REAL;
+            break;
+        default:
+            break;
+        }
+    }
+    SetLastError(saved);
+    return type;
+}
+
+async_fd_t runtime_console_fd(void)
+{
+    HANDLE input = GetStdHandle(STD_INPUT_HANDLE);
+
+    return input != NULL ? (async_fd_t)input : ASYNC_INVALID_FD;
+}
