@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "console/console_pump_win32.h"
+#include "console/console_platform.h"
+#include "port/port_memory.h"
+#include "port/port_thread.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define PUMP_SIZE 16384
+#define CANCEL_TRIES 20
+#define CANCEL_WAIT_MS 5
+
+enum {
+    PUMP_IDLE,
+    PUMP_READING, /* buffer, count and ended are the thread's */
+    PUMP_FILLED,  /* they are the console's */
+};
+
+struct console_pump {
+    HANDLE source; /* identifies the input; never used */
+    HANDLE input;
+    HANDLE request; /* auto-reset: state has become READING, or quit */
+    HANDLE filled;  /* auto-reset: state has become FILLED */
+    port_thread_t thread;
+    _Atomic int state; /* console: IDLE to READING, FILLED to IDLE; thread: READING to FILLED */
+    _Atomic int quit;
+    bool ended; /* the input, for good */
+    size_t count;
+    size_t taken;
+    char buffer[PUMP_SIZE];
+};
+
+/* One that could not be stopped.  Of the one console that a process may have, while it opens or closes. */
+static console_pump_t *left_behind;
+
+static void pump_main(void *arg)
+{
+    console_pump_t *pump = arg;
+    DWORD count = 0;
+
+    for (;;) {
+        WaitForSingleObject(pump->request, INFINITE);
+        if (atomic_load_explicit(&pump->quit, memory_order_acquire))
+            return;
+        /* A read of nothing is a write of nothing at the other end, not the end. */
+        do {
+            count = 0;
+        } while (ReadFile(pump->input, pump->buffer, PUMP_SIZE, &count, NULL) && count == 0 &&
+                 GetFileType(pump->input) == FILE_TYPE_PIPE);
+        pump->ended = count == 0 && GetLastError() != ERROR_OPERATION_ABORTED;
+        pump->count = count;
+        pump->taken = 0;
+        /* release: pairs with the load in console_pump_read */
+        atomic_store_explicit(&pump->state, PUMP_FILLED, memory_order_release);
+        SetEvent(pump->filled);
+    }
+}
+
+static void free_pump(console_pump_t *pump)
+{
+    if (pump->input != NULL)
+        CloseHandle(pump->input);
+    if (pump->request != NULL)
+        CloseHandle(pump->request);
+    if (pump->filled != NULL)
+        CloseHandle(pump->filled);
+    port_free(pump);
+}
+
+int console_pump_open(HANDLE source, console_pump_t **out)
+{
+    const port_thread_attr_t attr = {.name = "async-console"};
+    console_pump_t *pump = left_behind;
+    int err = ENOMEM;
+
+    if (pump != NULL && pump->source == source) {
+        left_behind = NULL;
+        *out = pump;
+        return 0;
+    }
+    pump = port_zalloc(1, sizeof(*pump));
+    if (pump == NULL)
+        return ENOMEM;
+    pump->source = source;
+    pump->request = CreateEventW(NULL, FALSE, FALSE, NULL);
+    pump->filled = CreateEventW(NULL, FALSE, FALSE, NULL);
+    if (!DuplicateHandle(GetCurrentProcess(), source, GetCurrentProcess(), &pump->input, 0, FALSE,
+                         DUPLICATE_SAME_ACCESS))
+        pump->input = NULL;
+    if (pump->request != NULL && pump->filled != NULL && pump->input != NULL)
+        err = port_thread_create(&pump->thread, pump_main, pump, &attr);
+    if (err != 0) {
+        free_pump(pump);
+        return err;
+    }
+    *out = pump;
+    return 0;
+}
+
+static bool is_filled(const console_pump_t *pump)
+{
+    /* acquire: pairs with the store in pump_main */
+    return atomic_load_explicit(&pump->state, memory_order_acquire) == PUMP_FILLED;
+}
+
+static int take(console_pump_t *pump, char *buffer, size_t size)
+{
+    size_t count = pump->count - pump->taken;
+
+    if (count > size)
+        count = size;
+    memcpy(buffer, pump->buffer + pump->taken, count);
+    pump->taken += count;
+    if (pump->taken == pump->count && !pump->ended)
+        atomic_store_explicit(&pump->state, PUMP_IDLE, memory_order_relaxed);
+    return (int)count;
+}
+
+int console_pump_read(console_pump_t *pump, HANDLE stop, char *buffer, size_t size)
+{
+    HANDLE handles[2] = {stop, pump->filled};
+
+    for (;;) {
+        if (WaitForSingleObject(stop, 0) == WAIT_OBJECT_0)
+            return CONSOLE_READ_STOPPED;
+        if (is_filled(pump)) {
+            if (pump->taken < pump->count)
+                return take(pump, buffer, size);
+            if (pump->ended)
+                return CONSOLE_READ_END;
+            atomic_store_explicit(&pump->state, PUMP_IDLE, memory_order_relaxed);
+        }
+        if (atomic_load_explicit(&pump->state, memory_order_relaxed) == PUMP_IDLE) {
+            atomic_store_explicit(&pump->state, PUMP_READING, memory_order_relaxed);
+            SetEvent(pump->request);
+        }
+        WaitForMultipleObjects(2, handles, FALSE, INFINITE);
+    }
+}
+
+void console_pump_close(console_pump_t *pump)
+{
+    for (int i = 0; i < CANCEL_TRIES &&
+                    atomic_load_explicit(&pump->state, memory_order_acquire) == PUMP_READING; i++) {
+        /* may come before the thread is inside its read: again */
+        CancelSynchronousIo(pump->thread.handle);
+        WaitForSingleObject(pump->filled, CANCEL_WAIT_MS);
+    }
+    if (atomic_load_explicit(&pump->state, memory_order_acquire) == PUMP_READING ||
+        (is_filled(pump) && pump->taken < pump->count)) {
+        /* It may still read what the next console wants, or has done so. */
+        if (left_behind == NULL)
+            left_behind = pump;
+        return;
+    }
+    atomic_store_explicit(&pump->quit, 1, memory_order_release);
+    SetEvent(pump->request);
+    port_thread_join(&pump->thread);
+    free_pump(pump);
+}
