@@ -80,7 +80,7 @@ bool errors_no_memory(size_t size)
 /* Runs provoke with no descriptor left, in a child. */
 void errors_without_descriptors(void (*provoke)(void))
 {
-    struct rlimit limit = { 3, 3 };
+    struct rlimit limit = { 64, 64 };
     int status;
     pid_t pid;
 
@@ -88,6 +88,8 @@ void errors_without_descriptors(void (*provoke)(void))
     pid = fork();
     if (pid == 0) {
         setrlimit(RLIMIT_NOFILE, &limit);
+        while (dup(STDERR_FILENO) >= 0)
+            continue;
         provoke();
         _exit(0);
     }
