@@ -78,13 +78,34 @@ static int64_t entered(pid_t id)
     return (int64_t)info.entry.nr;
 }
 
+/* clock_gettime is a system call only where there is no vDSO; memory has tests of its own, and under
+ * a sanitizer it comes in other portions. */
+static bool is_counted(int64_t number)
+{
+    switch (number) {
+    case SYS_clock_gettime:
+    case SYS_brk:
+    case SYS_madvise:
+    case SYS_mprotect:
+    case SYS_munmap:
+#ifdef SYS_mmap
+    case SYS_mmap:
+#else
+    case SYS_mmap2:
+#endif
+        return false;
+    default:
+        return number >= 0;
+    }
+}
+
 static void count(struct traced *thread, int64_t number, struct trace_counts *counts)
 {
     if (number >= MARK && number < MARK + TRACE_SECTIONS) {
         thread->section = (unsigned)(number - MARK);
         return;
     }
-    if (number < 0 || number == SYS_clock_gettime || thread->section == 0)
+    if (!is_counted(number) || thread->section == 0)
         return;
     counts[thread->section].total++;
     counts[thread->section].calls[number < TRACE_CALLS ? number : TRACE_CALLS - 1]++;

@@ -3,7 +3,7 @@
  * tracelib.h - which system calls a piece of code makes, counted by ptrace; Linux
  *
  * A scenario runs in a process of its own and marks its sections; each thread counts in the section
- * that it has begun.  clock_gettime is left out: it is a system call only where there is no vDSO.
+ * that it has begun.  The clock and the calls for memory are left out.
  */
 #ifndef TRACELIB_H
 #define TRACELIB_H
