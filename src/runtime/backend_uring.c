@@ -233,6 +233,14 @@ static void remember_not_socket(uring_state_t *state, async_fd_t fd)
     state->not_socket[fd] = 1;
 }
 
+/* Whether the open file has no such direction: it would never become ready. */
+static bool is_wrong_direction(const backend_operation_t *op)
+{
+    int flags = fcntl(op->fd, F_GETFL);
+
+    return flags >= 0 && (flags & O_ACCMODE) == (op->is_write ? O_RDONLY : O_WRONLY);
+}
+
 /* Puts the operation's next request into the ring: a transfer or, polling, a poll. */
 static int request(uring_state_t *state, backend_operation_t *op, bool polling)
 {
@@ -244,7 +252,10 @@ static int request(uring_state_t *state, backend_operation_t *op, bool polling)
     if (left > LONGEST_TRANSFER)
         left = LONGEST_TRANSFER;
     own(op)->polling = polling;
-    if (polling)
+    if (polling && is_wrong_direction(op))
+        io_uring_prep_rw(op->is_write ? IORING_OP_WRITE : IORING_OP_READ, sqe, op->fd, op->buffer,
+                         (unsigned)left, 0); /* fails with EBADF */
+    else if (polling)
         io_uring_prep_poll_add(sqe, op->fd, op->is_write ? POLLOUT : POLLIN);
     else if (op->is_write)
         io_uring_prep_send(sqe, op->fd, op->buffer + op->transferred, left, MSG_NOSIGNAL);

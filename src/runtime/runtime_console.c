@@ -54,6 +54,8 @@ int runtime_console_take(async_runtime_t *runtime, async_event_t *events, int ma
     events[0] = (async_event_t){.event_type = ASYNC_EVENT_READ | ASYNC_EVENT_CONSOLE,
                                 .fd = fd,
                                 .context = registration->context};
+    if (runtime_console_at_end())
+        events[0].event_type |= ASYNC_EVENT_CLOSE;
     if (registration->events & ASYNC_EVENT_ONESHOT)
         runtime->console_ready = false;
     runtime->io_events++;

@@ -11,6 +11,9 @@
 /* What standard input is now.  Any thread; keeps errno. */
 async_console_type_t runtime_console_detect(void);
 
+/* Whether nothing is left to read from a standard input that is always ready.  Loop thread. */
+bool runtime_console_at_end(void);
+
 /* The descriptor that is registered for standard input. */
 async_fd_t runtime_console_fd(void);
 

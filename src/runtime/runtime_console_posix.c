@@ -23,6 +23,22 @@ async_console_type_t runtime_console_detect(void)
     return type;
 }
 
+bool runtime_console_at_end(void)
+{
+    bool at_end = false;
+    int saved = errno;
+    struct stat st, null;
+
+    if (fstat(STDIN_FILENO, &st) == 0) {
+        if (S_ISREG(st.st_mode))
+            at_end = lseek(STDIN_FILENO, 0, SEEK_CUR) >= st.st_size;
+        else if (S_ISCHR(st.st_mode) && stat("/dev/null", &null) == 0)
+            at_end = st.st_rdev == null.st_rdev;
+    }
+    errno = saved;
+    return at_end;
+}
+
 async_fd_t runtime_console_fd(void)
 {
     return STDIN_FILENO;
