@@ -45,6 +45,13 @@ static void reset_peer(void)
 
 /* ---- level-triggered readiness */
 
+/* Where the end of input hides behind data, takes the data. */
+static void uncover_close(void)
+{
+    if (!tl_close_shows_before_data())
+        (void)tl_drain(fds[0]);
+}
+
 /* "Readiness is level-triggered" */
 START_TEST(test_read_level)
 {
@@ -107,6 +114,7 @@ START_TEST(test_merged)
     ck_assert_int_eq(async_runtime_wait(runtime, events, 4, 0), 1);
     ck_assert_uint_eq(events[0].event_type, READ | WRITE);
     close_peer();
+    uncover_close();
     (void)tl_until_io(runtime, fds[0], READ | CLOSE, 0);
     ck_assert_int_eq(async_runtime_wait(runtime, events, 4, 0), 1);
     ck_assert_uint_eq(events[0].event_type & (READ | CLOSE), READ | CLOSE);
@@ -230,6 +238,7 @@ START_TEST(test_oneshot_then_hangup)
     tl_expect_io(runtime, fds[0], READ, NULL);
     close_peer();
     tl_quiet(runtime);
+    uncover_close();
     TL_OK(async_runtime_modify(runtime, fds[0], READ | ONESHOT, NULL));
     tl_expect_io(runtime, fds[0], READ | CLOSE, NULL);
     tl_quiet(runtime);
@@ -289,6 +298,7 @@ START_TEST(test_events_zero)
     tl_quiet(runtime);
     close_peer(); /* epoll and poll tell of a hang-up unasked */
     tl_quiet(runtime);
+    uncover_close();
     TL_OK(async_runtime_modify(runtime, fds[0], READ, tl_context(2)));
     tl_expect_io(runtime, fds[0], READ | CLOSE, tl_context(2));
     TL_OK(async_runtime_modify(runtime, fds[0], 0, tl_context(3)));
@@ -306,7 +316,8 @@ START_TEST(test_events_zero_reset)
     (void)tl_until_io(runtime, fds[0], ERROR, WRITE);
     TL_OK(async_runtime_modify(runtime, fds[0], ONESHOT, NULL)); /* nothing to report once */
     tl_quiet(runtime);
-    ck_assert_int_ne(tl_so_error(fds[0]), 0);
+    if (tl_reset_sets_so_error())
+        ck_assert_int_ne(tl_so_error(fds[0]), 0);
 }
 END_TEST
 
@@ -321,6 +332,7 @@ START_TEST(test_error_and_close_bits)
     TL_OK(async_runtime_modify(runtime, fds[0], CLOSE, NULL));
     close_peer();
     tl_quiet(runtime);
+    uncover_close();
     TL_OK(async_runtime_modify(runtime, fds[0], READ | ERROR | CLOSE | ONESHOT, NULL));
     tl_expect_io(runtime, fds[0], READ | CLOSE, NULL);
     tl_quiet(runtime);
@@ -369,8 +381,11 @@ static void check_half_closed(void)
     tl_send_text(fds[1], "ab");
     tl_expect_io(runtime, fds[0], READ, NULL);
     tl_shutdown_write(fds[1]);
+    if (!tl_close_shows_before_data())
+        tl_recv_text(fds[0], "ab");
     ck_assert_uint_eq(tl_until_io(runtime, fds[0], READ | CLOSE, WRITE | ERROR), READ | CLOSE);
-    tl_recv_text(fds[0], "ab");
+    if (tl_close_shows_before_data())
+        tl_recv_text(fds[0], "ab");
     tl_expect_io(runtime, fds[0], READ | CLOSE, NULL);
     ck_assert_int_eq(tl_recv(fds[0], buffer, sizeof buffer), 0);
     tl_expect_io(runtime, fds[0], READ | CLOSE, NULL); /* level */
@@ -430,7 +445,8 @@ static void check_reset(uint32_t events, uint32_t never)
     reset_peer();
     for (int i = 0; i < 3; i++)
         (void)tl_until_io(runtime, fds[0], ERROR, never);
-    ck_assert_int_eq(tl_so_error(fds[0]), ECONNRESET);
+    if (tl_reset_sets_so_error())
+        ck_assert_int_eq(tl_so_error(fds[0]), ECONNRESET);
 }
 
 START_TEST(test_reset_while_reading)

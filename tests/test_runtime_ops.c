@@ -271,7 +271,8 @@ static void check_large_writes(void)
             ck_assert_int_eq(event.error, 0);
             written++;
             /* All of it is on its way: no more than a socket's buffers are missing. */
-            ck_assert_uint_gt(received, 0);
+            if (tl_writes_wait_for_reader())
+                ck_assert_uint_gt(received, 0);
             continue;
         }
         ck_assert_uint_eq(event.event_type, READ);

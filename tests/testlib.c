@@ -8,6 +8,7 @@
 
 #define SKIPPED 77
 
+static char *backend_before; /* ASYNCRT_BACKEND at the start; NULL: not set */
 static int fds_before;
 static int threads_before;
 
@@ -18,6 +19,8 @@ static void do_nothing(void *arg)
 
 static void remember_process(void)
 {
+    /* where there is no fork, an earlier test may have changed it */
+    tl_setenv("ASYNCRT_BACKEND", backend_before);
     /* The first thread of a process may start others: a sanitizer's own. */
     tl_thread_join(tl_thread_start(do_nothing, NULL));
     fds_before = tl_fd_count();
@@ -84,12 +87,19 @@ int tl_main(const char *name, void (*add)(Suite *suite))
 
     if (is_refused())
         return SKIPPED;
+    if (getenv("ASYNCRT_BACKEND") != NULL) {
+        backend_before = malloc(strlen(getenv("ASYNCRT_BACKEND")) + 1);
+        if (backend_before == NULL)
+            return EXIT_FAILURE;
+        strcpy(backend_before, getenv("ASYNCRT_BACKEND"));
+    }
     suite = suite_create(name);
     runner = srunner_create(suite);
     add(suite);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
+    free(backend_before);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

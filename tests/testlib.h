@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#undef ERROR /* of <windows.h>, which comes with the resolver's header */
+
 #define TL_WAIT_MS                                                                                 \
     20000 /* how long a test waits for what must come: longer than any load delays it */
 #define TL_QUIET_MS 20 /* how long a test listens for what must not come */
@@ -106,6 +108,11 @@ int tl_so_error(async_fd_t fd); /* reads and clears it: nonzero if an error was 
 /* The count, or -1 with errno (EAGAIN when it would block). */
 long tl_send(async_fd_t fd, const void *data, size_t size);
 long tl_recv(async_fd_t fd, void *data, size_t size);
+
+/* What the system's sockets are like: true on POSIX, false on Windows. */
+bool tl_close_shows_before_data(void);  /* the end of input is seen while data is unread before it */
+bool tl_reset_sets_so_error(void);
+bool tl_writes_wait_for_reader(void);   /* a large write does not end before the peer reads */
 
 void tl_send_text(async_fd_t fd, const char *text);
 void tl_recv_text(async_fd_t fd, const char *text); /* waits for it */

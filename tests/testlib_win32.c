@@ -243,3 +243,18 @@ void tl_setenv(const char *name, const char *value)
     SetEnvironmentVariableA(name, value);
     ck_assert_int_eq(_putenv_s(name, value != NULL ? value : ""), 0);
 }
+
+bool tl_close_shows_before_data(void)
+{
+    return false;
+}
+
+bool tl_reset_sets_so_error(void)
+{
+    return false;
+}
+
+bool tl_writes_wait_for_reader(void)
+{
+    return false;
+}

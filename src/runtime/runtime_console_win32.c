@@ -29,6 +29,22 @@ async_console_type_t runtime_console_detect(void)
     return type;
 }
 
+bool runtime_console_at_end(void)
+{
+    DWORD saved = GetLastError(), mode;
+    HANDLE input = GetStdHandle(STD_INPUT_HANDLE);
+    LARGE_INTEGER size, at, nowhere = {.QuadPart = 0};
+    bool at_end = false;
+
+    if (GetFileType(input) == FILE_TYPE_DISK)
+        at_end = GetFileSizeEx(input, &size) &&
+                 SetFilePointerEx(input, nowhere, &at, FILE_CURRENT) && at.QuadPart >= size.QuadPart;
+    else /* NUL */
+        at_end = GetFileType(input) == FILE_TYPE_CHAR && !GetConsoleMode(input, &mode);
+    SetLastError(saved);
+    return at_end;
+}
+
 async_fd_t runtime_console_fd(void)
 {
     HANDLE input = GetStdHandle(STD_INPUT_HANDLE);
