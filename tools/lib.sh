@@ -10,7 +10,7 @@ logs=$build/logs
 packages_build='gcc make autoconf automake libtool pkg-config liburing-dev libc-ares-dev'
 packages_check="$packages_build g++ check mandoc groff man-db"
 # shellcheck disable=SC2034
-packages_ci='clang valgrind abigail-tools binutils git xz-utils bsdutils strace
+packages_ci='clang clang-format-14 valgrind abigail-tools binutils git xz-utils bsdutils strace
     libcurl4-openssl-dev libcjson-dev libgtk-3-dev xvfb xauth xdotool imagemagick fonts-dejavu-core
     gcc-mingw-w64-x86-64 gcc-mingw-w64-i686 wine64 gcc-aarch64-linux-gnu
     libc6-dev-arm64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static'
@@ -65,7 +65,7 @@ build_library() {
     fi
     if [ ! -f "$build/Makefile" ]; then
         say "configure in $build"
-        (cd "$build" && logged configure "$top/configure" --prefix="$build/prefix" "$@") || return 1
+        (cd "$build" && logged configure "$top/configure" --prefix="$build/prefix" ${CI:+--enable-werror} "$@") || return 1
     fi
     say "make"
     logged make make -C "$build" -j"$(nproc)"
