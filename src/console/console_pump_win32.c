@@ -19,7 +19,6 @@ enum {
 };
 
 struct console_pump {
-    HANDLE source; /* identifies the input; never used */
     HANDLE input;
     HANDLE request; /* auto-reset: state has become READING, or quit */
     HANDLE filled;  /* auto-reset: state has become FILLED */
@@ -32,8 +31,25 @@ struct console_pump {
     char buffer[PUMP_SIZE];
 };
 
-/* One that could not be stopped.  Of the one console that a process may have, while it opens or closes. */
+/* One that could not be stopped.  Of the one console that a process may have, while it opens or
+ * closes. */
 static console_pump_t *left_behind;
+
+typedef BOOL(WINAPI *compare_t)(HANDLE a, HANDLE b);
+
+bool console_pump_is_same(HANDLE a, HANDLE b)
+{
+    /* Since Windows 10.  Where it is missing, what was left is lost rather than given to another
+     * input. */
+    HMODULE module = GetModuleHandleW(L"kernelbase.dll");
+    FARPROC found = module != NULL ? GetProcAddress(module, "CompareObjectHandles") : NULL;
+    compare_t compare;
+
+    if (found == NULL)
+        return false;
+    memcpy(&compare, &found, sizeof(compare));
+    return compare(a, b) != 0;
+}
 
 static void pump_main(void *arg)
 {
@@ -75,7 +91,7 @@ int console_pump_open(HANDLE source, console_pump_t **out)
     console_pump_t *pump = left_behind;
     int err = ENOMEM;
 
-    if (pump != NULL && pump->source == source) {
+    if (pump != NULL && console_pump_is_same(pump->input, source)) {
         left_behind = NULL;
         *out = pump;
         return 0;
@@ -83,7 +99,6 @@ int console_pump_open(HANDLE source, console_pump_t **out)
     pump = port_zalloc(1, sizeof(*pump));
     if (pump == NULL)
         return ENOMEM;
-    pump->source = source;
     pump->request = CreateEventW(NULL, FALSE, FALSE, NULL);
     pump->filled = CreateEventW(NULL, FALSE, FALSE, NULL);
     if (!DuplicateHandle(GetCurrentProcess(), source, GetCurrentProcess(), &pump->input, 0, FALSE,
@@ -143,7 +158,8 @@ int console_pump_read(console_pump_t *pump, HANDLE stop, char *buffer, size_t si
 void console_pump_close(console_pump_t *pump)
 {
     for (int i = 0; i < CANCEL_TRIES &&
-                    atomic_load_explicit(&pump->state, memory_order_acquire) == PUMP_READING; i++) {
+                    atomic_load_explicit(&pump->state, memory_order_acquire) == PUMP_READING;
+         i++) {
         /* may come before the thread is inside its read: again */
         CancelSynchronousIo(pump->thread.handle);
         WaitForSingleObject(pump->filled, CANCEL_WAIT_MS);

@@ -2,10 +2,10 @@
 /*
  * 1. Lines come by ReadConsoleW, which edits them as every Windows program does; keys by
  *    ReadConsoleInputW.
- * 2. A read of a line that has begun cannot be cancelled on every system.  It ends when an Enter is put
- *    into the console's input.  That key is marked, so that one that came too late is taken out.
- * 3. The console's mode outlives the process that has changed it: it is put back at exit, and when the
- *    user ends the program from the console.
+ * 2. A read of a line that has begun cannot be cancelled on every system.  It ends when an Enter is
+ * put into the console's input.  That key is marked, so that one that came too late is taken out.
+ * 3. The console's mode outlives the process that has changed it: it is put back at exit, and when
+ * the user ends the program from the console.
  */
 #include "console/console_terminal_win32.h"
 #include "console/console_platform.h"
@@ -22,18 +22,19 @@
 #define LOOK_AGAIN (-2) /* beside CONSOLE_READ_*: nothing for the program */
 
 struct console_terminal {
-    HANDLE input; /* an own one, for reading and writing */
-    HANDLE output;        /* to echo single keys; may be NULL */
+    HANDLE input;          /* an own one, for reading and writing */
+    HANDLE output;         /* to echo single keys; may be NULL */
     _Atomic uint32_t mode; /* ASYNC_CONSOLE_*: set_mode writes, the reader reads */
-    /* Dekker's pair, both sequentially consistent: the reader sets it and looks at what may have changed; who
-     * has changed something looks at it and sends the Enter. */
+    /* Dekker's pair, both sequentially consistent: the reader sets it and looks at what may have
+     * changed; who has changed something looks at it and sends the Enter. */
     _Atomic int in_line;
     _Atomic int woken; /* the Enter was sent */
     WCHAR high;        /* the reader's: the first half of a pair that has not come whole */
     WCHAR text[TEXT_SIZE];
 };
 
-/* For the end of the process: the mode to put back.  handle is set last and taken by an exchange. */
+/* For the end of the process: the mode to put back.  handle is set last and taken by an exchange.
+ */
 static struct {
     _Atomic(HANDLE) handle;
     DWORD mode;
@@ -82,13 +83,14 @@ int console_terminal_open(HANDLE source, console_terminal_t **out)
     terminal->input = CreateFileW(L"CONIN$", GENERIC_READ | GENERIC_WRITE,
                                   FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
     if (terminal->input == INVALID_HANDLE_VALUE &&
-        !DuplicateHandle(GetCurrentProcess(), source, GetCurrentProcess(), &terminal->input, 0, FALSE,
-                         DUPLICATE_SAME_ACCESS)) {
+        !DuplicateHandle(GetCurrentProcess(), source, GetCurrentProcess(), &terminal->input, 0,
+                         FALSE, DUPLICATE_SAME_ACCESS)) {
         port_free(terminal);
         return ENOTTY;
     }
-    terminal->output = CreateFileW(L"CONOUT$", GENERIC_READ | GENERIC_WRITE,
-                                   FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
+    terminal->output =
+        CreateFileW(L"CONOUT$", GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE,
+                    NULL, OPEN_EXISTING, 0, NULL);
     if (terminal->output == INVALID_HANDLE_VALUE)
         terminal->output = NULL;
     *out = terminal;
@@ -125,7 +127,8 @@ static bool next_key(console_terminal_t *terminal, INPUT_RECORD *record)
 
 /* ---- Characters. ---- */
 
-/* UTF-16 to UTF-8; a half of a pair at the end waits for the other.  size: at least 4 for each unit. */
+/* UTF-16 to UTF-8; a half of a pair at the end waits for the other.  size: at least 4 for each
+ * unit. */
 static int to_utf8(console_terminal_t *terminal, WCHAR *text, int length, char *buffer, size_t size)
 {
     WCHAR pair[2];
@@ -142,8 +145,8 @@ static int to_utf8(console_terminal_t *terminal, WCHAR *text, int length, char *
     if (length > 0 && IS_HIGH_SURROGATE(text[length - 1]))
         terminal->high = text[--length];
     if (length > 0)
-        count += WideCharToMultiByte(CP_UTF8, 0, text, length, buffer + count, (int)size - count, NULL,
-                                     NULL);
+        count += WideCharToMultiByte(CP_UTF8, 0, text, length, buffer + count, (int)size - count,
+                                     NULL, NULL);
     return count;
 }
 
@@ -154,11 +157,11 @@ static const char *sequence_of(WORD key)
         WORD key;
         const char *text;
     } keys[] = {
-        {VK_UP, "\033[A"},     {VK_DOWN, "\033[B"},   {VK_RIGHT, "\033[C"},  {VK_LEFT, "\033[D"},
-        {VK_HOME, "\033[H"},   {VK_END, "\033[F"},    {VK_INSERT, "\033[2~"}, {VK_DELETE, "\033[3~"},
-        {VK_PRIOR, "\033[5~"}, {VK_NEXT, "\033[6~"},  {VK_F1, "\033OP"},     {VK_F2, "\033OQ"},
-        {VK_F3, "\033OR"},     {VK_F4, "\033OS"},     {VK_F5, "\033[15~"},   {VK_F6, "\033[17~"},
-        {VK_F7, "\033[18~"},   {VK_F8, "\033[19~"},   {VK_F9, "\033[20~"},   {VK_F10, "\033[21~"},
+        {VK_UP, "\033[A"},     {VK_DOWN, "\033[B"},  {VK_RIGHT, "\033[C"},   {VK_LEFT, "\033[D"},
+        {VK_HOME, "\033[H"},   {VK_END, "\033[F"},   {VK_INSERT, "\033[2~"}, {VK_DELETE, "\033[3~"},
+        {VK_PRIOR, "\033[5~"}, {VK_NEXT, "\033[6~"}, {VK_F1, "\033OP"},      {VK_F2, "\033OQ"},
+        {VK_F3, "\033OR"},     {VK_F4, "\033OS"},    {VK_F5, "\033[15~"},    {VK_F6, "\033[17~"},
+        {VK_F7, "\033[18~"},   {VK_F8, "\033[19~"},  {VK_F9, "\033[20~"},    {VK_F10, "\033[21~"},
         {VK_F11, "\033[23~"},  {VK_F12, "\033[24~"},
     };
 
@@ -169,7 +172,8 @@ static const char *sequence_of(WORD key)
     return NULL;
 }
 
-/* The next key, which is there.  Returns the count of its bytes, or LOOK_AGAIN when it sends nothing. */
+/* The next key, which is there.  Returns the count of its bytes, or LOOK_AGAIN when it sends
+ * nothing. */
 static int read_key(console_terminal_t *terminal, char *buffer, size_t size)
 {
     INPUT_RECORD record;
@@ -208,7 +212,8 @@ static void take_marked_out(console_terminal_t *terminal)
 
     if (!atomic_exchange_explicit(&terminal->woken, 0, memory_order_seq_cst))
         return;
-    while (PeekConsoleInputW(terminal->input, &record, 1, &count) && count != 0 && is_marked(&record))
+    while (PeekConsoleInputW(terminal->input, &record, 1, &count) && count != 0 &&
+           is_marked(&record))
         ReadConsoleInputW(terminal->input, &record, 1, &count);
 }
 
@@ -222,7 +227,8 @@ static int read_line(console_terminal_t *terminal, HANDLE stop, char *buffer, si
 
     atomic_store_explicit(&terminal->in_line, 1, memory_order_seq_cst);
     stopped = WaitForSingleObject(stop, 0) == WAIT_OBJECT_0;
-    if (!stopped && atomic_load_explicit(&terminal->mode, memory_order_seq_cst) & ASYNC_CONSOLE_LINE)
+    if (!stopped &&
+        atomic_load_explicit(&terminal->mode, memory_order_seq_cst) & ASYNC_CONSOLE_LINE)
         ok = ReadConsoleW(terminal->input, terminal->text, most, &length, NULL);
     atomic_store_explicit(&terminal->in_line, 0, memory_order_seq_cst);
     woken = atomic_load_explicit(&terminal->woken, memory_order_seq_cst) != 0;

@@ -17,8 +17,8 @@ typedef struct console_terminal console_terminal_t;
 int console_terminal_open(HANDLE source, console_terminal_t **out);
 void console_terminal_close(console_terminal_t *terminal);
 
-/* Returns the count of UTF-8 bytes, CONSOLE_READ_END or CONSOLE_READ_STOPPED (stop is signalled).  The
- * reader's thread. */
+/* Returns the count of UTF-8 bytes, CONSOLE_READ_END or CONSOLE_READ_STOPPED (stop is signalled).
+ * The reader's thread. */
 int console_terminal_read(console_terminal_t *terminal, HANDLE stop, char *buffer, size_t size);
 
 /* Makes a read that is under way look at what has changed.  Any thread. */

@@ -24,26 +24,27 @@ struct console_input {
 };
 
 /*
- * What a console had read from a pipe or a console and not delivered when it was stopped; the next one
- * on the same input begins with it.  Written by the reader at its end, read by the next open: the join
- * of the reader is between.
+ * What a console had read from a pipe or a console and not delivered when it was stopped; the next
+ * one on the same input begins with it.  Written by the reader at its end, read by the next open:
+ * the join of the reader is between.
  */
 static struct {
     char *data;
     size_t size;
-    HANDLE source;
+    HANDLE source; /* a duplicate: a number may be used again */
 } kept;
 
 static void take_kept(console_input_t *input)
 {
     if (kept.data == NULL)
         return;
-    if (kept.source == input->source) {
+    if (console_pump_is_same(kept.source, input->source)) {
         input->rest = kept.data;
         input->rest_size = kept.size;
     } else {
         port_free(kept.data);
     }
+    CloseHandle(kept.source);
     kept.data = NULL;
 }
 
@@ -58,8 +59,8 @@ static int open_source(console_input_t *input)
         err = console_terminal_open(input->source, &input->terminal);
     else if (input->type == ASYNC_CONSOLE_TYPE_PIPE)
         err = console_pump_open(input->source, &input->pump);
-    else if (!DuplicateHandle(GetCurrentProcess(), input->source, GetCurrentProcess(), &input->file, 0,
-                              FALSE, DUPLICATE_SAME_ACCESS))
+    else if (!DuplicateHandle(GetCurrentProcess(), input->source, GetCurrentProcess(), &input->file,
+                              0, FALSE, DUPLICATE_SAME_ACCESS))
         err = EMFILE;
     if (err == 0)
         take_kept(input);
@@ -177,11 +178,13 @@ static void keep(console_input_t *input, char *rest, size_t size)
             size += old;
         }
     }
-    if (rest == NULL)
+    if (rest == NULL || !DuplicateHandle(GetCurrentProcess(), input->source, GetCurrentProcess(),
+                                         &kept.source, 0, FALSE, DUPLICATE_SAME_ACCESS)) {
+        port_free(rest);
         return;
+    }
     kept.data = rest;
     kept.size = size;
-    kept.source = input->source;
 }
 
 void console_input_unread(console_input_t *input, char *rest, size_t size)

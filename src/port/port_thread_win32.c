@@ -31,7 +31,8 @@ static void set_name(const char *name)
     set_description_t set_description;
     WCHAR wide[PORT_THREAD_NAME_MAX + 1];
 
-    if (found == NULL || MultiByteToWideChar(CP_UTF8, 0, name, -1, wide, PORT_THREAD_NAME_MAX + 1) == 0)
+    if (found == NULL ||
+        MultiByteToWideChar(CP_UTF8, 0, name, -1, wide, PORT_THREAD_NAME_MAX + 1) == 0)
         return;
     memcpy(&set_description, &found, sizeof(set_description));
     set_description(GetCurrentThread(), wide);
@@ -94,14 +95,14 @@ void port_thread_yield(void)
 }
 
 /*
- * A timer of high resolution where the system has one, else the ordinary kind: Sleep() and it end at
- * a tick of 15.6 ms.
+ * A timer of high resolution where the system has one, else the ordinary kind: Sleep() and it end
+ * at a tick of 15.6 ms.
  */
 void port_thread_sleep(uint64_t ns)
 {
     uint64_t end = port_clock_after(port_clock_now(), ns), now;
-    HANDLE timer = CreateWaitableTimerExW(NULL, NULL, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION,
-                                          TIMER_ALL_ACCESS);
+    HANDLE timer =
+        CreateWaitableTimerExW(NULL, NULL, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION, TIMER_ALL_ACCESS);
 
     while ((now = port_clock_now()) < end) {
         LARGE_INTEGER due; /* negative: relative, in units of 100 ns */

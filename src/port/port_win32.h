@@ -12,8 +12,8 @@
 #include <windows.h>
 
 /*
- * The milliseconds that a system call may wait for a deadline, rounded up.  The system's waits end by
- * another clock and may be early by ours: the caller looks at the clock and waits again.
+ * The milliseconds that a system call may wait for a deadline, rounded up.  The system's waits end
+ * by another clock and may be early by ours: the caller looks at the clock and waits again.
  */
 static inline DWORD port_win32_timeout(uint64_t deadline)
 {

@@ -7,175 +7,15 @@
 #include "runtime/iocp.h"
 
 #include <errno.h>
-#include <string.h>
-
-#define ALWAYS_ASKED (AFD_ABORT | AFD_LOCAL_CLOSE | AFD_CONNECT_FAIL)
-
-/* ---- The table of watches. ---- */
-
-iocp_watch_t *iocp_watch_find(const iocp_t *iocp, async_fd_t fd)
-{
-    size_t index = (size_t)(fd >> 2);
-
-    return index < iocp->watch_count ? iocp->watches[index] : NULL;
-}
-
-static int table_reserve(iocp_t *iocp, async_fd_t fd)
-{
-    size_t index = (size_t)(fd >> 2), count = iocp->watch_count != 0 ? iocp->watch_count : 64;
-    iocp_watch_t **watches;
-
-    if (index < iocp->watch_count)
-        return 0;
-    while (count <= index)
-        count *= 2;
-    watches = port_realloc(iocp->watches, count * sizeof(*watches));
-    if (watches == NULL)
-        return ENOMEM;
-    memset(watches + iocp->watch_count, 0, (count - iocp->watch_count) * sizeof(*watches));
-    iocp->watches = watches;
-    iocp->watch_count = count;
-    return 0;
-}
-
-/* ---- Groups: the handles of AFD. ---- */
-
-static int group_join(iocp_t *iocp, iocp_watch_t *watch)
-{
-    iocp_group_t *group = iocp->groups;
-    int err;
-
-    while (group != NULL && group->watches == IOCP_GROUP_SIZE)
-        group = group->next;
-    if (group == NULL) {
-        group = port_zalloc(1, sizeof(*group));
-        if (group == NULL)
-            return ENOMEM;
-        err = afd_open(iocp->port, IOCP_KEY_POLL, &group->afd);
-        if (err != 0) {
-            port_free(group);
-            return err;
-        }
-        group->next = iocp->groups;
-        iocp->groups = group;
-    }
-    group->watches++;
-    watch->group = group;
-    return 0;
-}
-
-static void watch_free(iocp_watch_t *watch)
-{
-    if (watch->group != NULL)
-        watch->group->watches--; /* the handle stays for later watches */
-    if (watch->wait != NULL)
-        iocp_handle_close(watch->wait);
-    port_free(watch);
-}
 
 /* ---- Starting what is to be waited for. ---- */
-
-static void queue_start(iocp_t *iocp, iocp_watch_t *watch)
-{
-    if (watch->queued)
-        return;
-    watch->queued = true;
-    watch->next = NULL;
-    if (iocp->start_first == NULL)
-        iocp->start_first = watch;
-    else
-        iocp->start_last->next = watch;
-    iocp->start_last = watch;
-}
-
-static void unqueue_start(iocp_t *iocp, iocp_watch_t *watch)
-{
-    iocp_watch_t **at = &iocp->start_first, *last = NULL;
-
-    if (!watch->queued)
-        return;
-    while (*at != watch) {
-        last = *at;
-        at = &last->next;
-    }
-    *at = watch->next;
-    if (iocp->start_last == watch)
-        iocp->start_last = last;
-    watch->queued = false;
-}
-
-static void cancel_poll(iocp_t *iocp, iocp_watch_t *watch)
-{
-    watch->cancelling = true;
-    iocp->cancelling++;
-    afd_poll_cancel(watch->group->afd, &watch->poll);
-}
-
-/* The watch leaves the table; its memory goes now, or with its packet. */
-static void watch_drop(iocp_t *iocp, iocp_watch_t *watch)
-{
-    iocp->watches[watch->fd >> 2] = NULL;
-    unqueue_start(iocp, watch);
-    iocp_operation_orphan(iocp, watch);
-    watch->gone = true;
-    watch->interest = 0;
-    if (watch->wait != NULL) {
-        if (watch->asked != 0 && !iocp_handle_stop(watch->wait)) {
-            watch->asked = 0;
-            iocp->in_flight--;
-        }
-    } else if (watch->asked != 0 && !watch->cancelling) {
-        cancel_poll(iocp, watch);
-    }
-    if (watch->asked == 0)
-        watch_free(watch);
-}
-
-static ULONG wanted_of(const iocp_watch_t *watch)
-{
-    ULONG wanted = 0;
-
-    if (watch->interest & ASYNC_EVENT_READ)
-        wanted |= AFD_RECEIVE | AFD_ACCEPT | AFD_DISCONNECT;
-    else if (watch->interest & ASYNC_EVENT_WRITE && !watch->peer_shut)
-        wanted |= AFD_DISCONNECT; /* for full_hangup() */
-    if (watch->interest & ASYNC_EVENT_WRITE)
-        wanted |= AFD_SEND;
-    return wanted != 0 ? wanted | ALWAYS_ASKED : 0;
-}
-
-/* Asks the system for what the watch is interested in.  Returns an errno value: EBADF when closed. */
-static int watch_start(iocp_t *iocp, iocp_watch_t *watch)
-{
-    ULONG wanted = wanted_of(watch);
-    int err;
-
-    if (watch->asked != 0) {
-        if ((watch->asked & wanted) != wanted && !watch->cancelling && watch->wait == NULL)
-            cancel_poll(iocp, watch);
-        return 0;
-    }
-    if (wanted == 0)
-        return 0;
-    if (watch->wait != NULL)
-        err = iocp_handle_start(watch->wait);
-    else
-        err = afd_poll_start(watch->group->afd, &watch->poll, watch->base, wanted);
-    if (err != 0)
-        return err;
-    watch->asked = wanted;
-    watch->started_in = iocp->waits;
-    watch->cancelling = false;
-    iocp->in_flight++;
-    return 0;
-}
 
 static void drop_closed(iocp_t *iocp, iocp_watch_t *watch)
 {
     async_fd_t fd = watch->fd;
     uint32_t generation = watch->generation;
 
-    watch_drop(iocp, watch);
+    iocp_watch_drop(iocp, watch);
     backend_report_closed(iocp->runtime, fd, generation);
 }
 
@@ -190,11 +30,11 @@ static void start_queued(iocp_t *iocp)
         int err;
 
         watch->queued = false;
-        err = watch_start(iocp, watch);
+        err = iocp_watch_start(iocp, watch);
         if (err == EBADF || err == ENOTSOCK)
             drop_closed(iocp, watch);
         else if (err != 0)
-            queue_start(iocp, watch);
+            iocp_watch_queue(iocp, watch);
         watch = next;
     }
 }
@@ -226,14 +66,14 @@ static void report(iocp_t *iocp, iocp_watch_t *watch, uint32_t ready)
     if (watch->interest & ASYNC_EVENT_ONESHOT)
         watch->interest = 0;
     else
-        queue_start(iocp, watch);
+        iocp_watch_queue(iocp, watch);
     iocp->reported++;
     /* the watch may be gone afterwards */
     (void)backend_report_ready(iocp->runtime, fd, generation, ready);
 }
 
-/* Whether both directions are shut.  The driver tells of the peer's; that ours is shut too a send of
- * nothing tells, of which nothing goes out. */
+/* Whether both directions are shut.  The driver tells of the peer's; that ours is shut too a send
+ * of nothing tells, of which nothing goes out. */
 static bool full_hangup(const iocp_watch_t *watch)
 {
     return watch->peer_shut && send((SOCKET)watch->fd, "", 0, 0) == SOCKET_ERROR &&
@@ -259,7 +99,7 @@ static void found(iocp_t *iocp, iocp_watch_t *watch, ULONG events)
         drop_closed(iocp, watch);
         return;
     }
-    events &= wanted_of(watch);
+    events &= iocp_watch_wanted(watch);
     if (watch->interest & ASYNC_EVENT_READ)
         ready = ready_of(events);
     else
@@ -267,7 +107,7 @@ static void found(iocp_t *iocp, iocp_watch_t *watch, ULONG events)
     if (ready != 0)
         report(iocp, watch, ready);
     else
-        queue_start(iocp, watch);
+        iocp_watch_queue(iocp, watch);
 }
 
 /* Asks again about watches whose answers may be out of date. */
@@ -278,12 +118,12 @@ static void found_before(iocp_t *iocp, iocp_watch_t **watches, ULONG count)
     if (count == 0)
         return;
     for (ULONG i = 0; i < count; i++)
-        probe.handles[i] =
-            (afd_poll_handle_t){.handle = watches[i]->base, .events = wanted_of(watches[i])};
+        probe.handles[i] = (afd_poll_handle_t){.handle = watches[i]->base,
+                                               .events = iocp_watch_wanted(watches[i])};
     if (afd_probe(iocp->probe_afd, iocp->probe_event, &probe) != 0) {
         /* One of them is closed: each is asked alone. */
         for (ULONG i = 0; i < count; i++)
-            queue_start(iocp, watches[i]);
+            iocp_watch_queue(iocp, watches[i]);
         return;
     }
     for (ULONG i = 0; i < count; i++)
@@ -302,7 +142,7 @@ static iocp_watch_t *watch_taken(iocp_t *iocp, iocp_watch_t *watch)
         iocp_handle_taken(watch->wait);
     if (!watch->gone)
         return watch;
-    watch_free(watch);
+    iocp_watch_free(watch);
     return NULL;
 }
 
@@ -315,7 +155,7 @@ static void handle_packet(iocp_t *iocp, iocp_watch_t *watch)
     if (ready != 0 && watch->interest & ASYNC_EVENT_READ)
         report(iocp, watch, ready);
     else
-        queue_start(iocp, watch);
+        iocp_watch_queue(iocp, watch);
 }
 
 /* before: they may have been in the port before this wait began. */
@@ -335,7 +175,7 @@ static void take_packets(iocp_t *iocp, const OVERLAPPED_ENTRY *entries, ULONG co
             watch = watch_taken(iocp, (iocp_watch_t *)(void *)entries[i].lpOverlapped);
             if (watch == NULL)
                 break;
-            if (before && watch->started_in != iocp->waits && wanted_of(watch) != 0)
+            if (before && watch->started_in != iocp->waits && iocp_watch_wanted(watch) != 0)
                 doubtful[doubts++] = watch;
             else
                 found(iocp, watch, afd_poll_events(&watch->poll));
@@ -356,7 +196,8 @@ static void take_packets(iocp_t *iocp, const OVERLAPPED_ENTRY *entries, ULONG co
 
 /* ---- wait ---- */
 
-/* Fetches as many packets as may be reported.  Returns 0 with *count, ETIMEDOUT, or an errno value. */
+/* Fetches as many packets as may be reported.  Returns 0 with *count, ETIMEDOUT, or an errno value.
+ */
 static int fetch(iocp_t *iocp, OVERLAPPED_ENTRY *entries, int room, DWORD ms, ULONG *count)
 {
     ULONG most = room < IOCP_BATCH ? (ULONG)room : IOCP_BATCH;
@@ -370,7 +211,8 @@ static int fetch(iocp_t *iocp, OVERLAPPED_ENTRY *entries, int room, DWORD ms, UL
     return error == WAIT_TIMEOUT ? ETIMEDOUT : port_winsock_errno(error);
 }
 
-/* What is there already.  A poll that is being cancelled answers soon, and until then nobody knows. */
+/* What is there already.  A poll that is being cancelled answers soon, and until then nobody knows.
+ */
 static int look(iocp_t *iocp, int budget)
 {
     OVERLAPPED_ENTRY entries[IOCP_BATCH];
@@ -384,7 +226,8 @@ static int look(iocp_t *iocp, int budget)
         if (err != 0)
             return err == ETIMEDOUT ? 0 : err;
         take_packets(iocp, entries, count, true);
-    } while (iocp->reported < budget && ((iocp->reported == 0 && !iocp->ended) || count == IOCP_BATCH));
+    } while (iocp->reported < budget &&
+             ((iocp->reported == 0 && !iocp->ended) || count == IOCP_BATCH));
     return 0;
 }
 
@@ -458,7 +301,7 @@ static int add(void *arg, async_fd_t fd, uint32_t generation, uint32_t interest,
         is_input = true;
     else if (err != 0)
         return err;
-    err = table_reserve(iocp, fd);
+    err = iocp_watch_reserve(iocp, fd);
     if (err != 0)
         return err;
     watch = port_zalloc(1, sizeof(*watch));
@@ -475,14 +318,15 @@ static int add(void *arg, async_fd_t fd, uint32_t generation, uint32_t interest,
     } else {
         /* the runtime's registration, without a watch of ours, was always ready: no socket */
         bound = bind_socket(iocp, fd);
-        err = old != NULL && replace && old->wait == NULL && !bound ? EEXIST : group_join(iocp, watch);
+        err = old != NULL && replace && old->wait == NULL && !bound ? EEXIST
+                                                                    : iocp_watch_join(iocp, watch);
     }
     if (err != 0) {
         port_free(watch);
         return err;
     }
     if (old != NULL)
-        watch_drop(iocp, old);
+        iocp_watch_drop(iocp, old);
     watch->fd = fd;
     watch->base = is_input ? NULL : afd_base_handle(fd);
     watch->generation = generation;
@@ -491,7 +335,7 @@ static int add(void *arg, async_fd_t fd, uint32_t generation, uint32_t interest,
     watch->listening = listening;
     iocp->watches[fd >> 2] = watch;
     if (interest != 0)
-        queue_start(iocp, watch);
+        iocp_watch_queue(iocp, watch);
     return 0;
 }
 
@@ -507,7 +351,7 @@ static int recognise(iocp_t *iocp, async_fd_t fd, iocp_watch_t **found_watch)
     else if (err == EPERM || (err == 0 && (watch == NULL || bind_socket(iocp, fd))))
         err = ENOENT;
     if (err != 0 && watch != NULL)
-        watch_drop(iocp, watch);
+        iocp_watch_drop(iocp, watch);
     *found_watch = watch;
     return err;
 }
@@ -523,7 +367,7 @@ static int modify(void *arg, async_fd_t fd, uint32_t generation, uint32_t intere
         return err;
     watch->interest = interest;
     if (interest != 0)
-        queue_start(iocp, watch);
+        iocp_watch_queue(iocp, watch);
     return 0;
 }
 
@@ -535,7 +379,7 @@ static int remove_fd(void *arg, async_fd_t fd, uint32_t generation)
 
     (void)generation;
     if (err == 0)
-        watch_drop(iocp, watch);
+        iocp_watch_drop(iocp, watch);
     return err;
 }
 
@@ -595,7 +439,7 @@ static void close_iocp(void *arg, bool inherited)
     (void)inherited;
     for (size_t i = 0; i < iocp->watch_count; i++) {
         if (iocp->watches[i] != NULL)
-            watch_drop(iocp, iocp->watches[i]);
+            iocp_watch_drop(iocp, iocp->watches[i]);
     }
     iocp_operation_cancel_orphans(iocp);
     while ((iocp->in_flight != 0 || iocp->orphans != NULL) &&

@@ -24,7 +24,8 @@ unsigned long afd_error_of_status(LONG status)
 
 static int errno_of_status(NTSTATUS status)
 {
-    return status == STATUS_HANDLE_INVALID ? EBADF : port_winsock_errno(afd_error_of_status(status));
+    return status == STATUS_HANDLE_INVALID ? EBADF
+                                           : port_winsock_errno(afd_error_of_status(status));
 }
 
 int afd_open(HANDLE port, ULONG_PTR key, HANDLE *afd)
@@ -113,8 +114,8 @@ int afd_probe(HANDLE afd, HANDLE event, afd_probe_t *probe)
     probe->exclusive = FALSE;
     memcpy(&answer, probe, size);
     iosb.Status = STATUS_IS_PENDING;
-    status = NtDeviceIoControlFile(afd, event, NULL, NULL, &iosb, IOCTL_AFD_POLL, &answer, size, &answer,
-                                   size);
+    status = NtDeviceIoControlFile(afd, event, NULL, NULL, &iosb, IOCTL_AFD_POLL, &answer, size,
+                                   &answer, size);
     if (status == STATUS_IS_PENDING) {
         WaitForSingleObject(event, INFINITE);
         status = iosb.Status;

@@ -2,9 +2,9 @@
 /*
  * iocp_afd.h - what the driver behind Winsock says of a socket's readiness
  *
- * Each socket of Windows is a handle of the driver AFD.  Its poll request, which select() is made of
- * too, can be sent through any handle of that driver, is level-triggered, and ends in a packet of the
- * completion port that the handle is bound to.
+ * Each socket of Windows is a handle of the driver AFD.  Its poll request, which select() is made
+ * of too, can be sent through any handle of that driver, is level-triggered, and ends in a packet
+ * of the completion port that the handle is bound to.
  */
 #ifndef IOCP_AFD_H
 #define IOCP_AFD_H
@@ -18,9 +18,9 @@
 /* What a poll asks for and answers. */
 #define AFD_RECEIVE 0x001u
 #define AFD_SEND 0x004u
-#define AFD_DISCONNECT 0x008u   /* the peer has shut its writing half */
-#define AFD_ABORT 0x010u        /* the connection was reset */
-#define AFD_LOCAL_CLOSE 0x020u  /* the socket's handle was closed */
+#define AFD_DISCONNECT 0x008u  /* the peer has shut its writing half */
+#define AFD_ABORT 0x010u       /* the connection was reset */
+#define AFD_LOCAL_CLOSE 0x020u /* the socket's handle was closed */
 #define AFD_ACCEPT 0x080u
 #define AFD_CONNECT_FAIL 0x100u
 
@@ -62,19 +62,20 @@ HANDLE afd_base_handle(async_fd_t fd);
 
 /*
  * Starts a poll of the base handle for events.  Its packet's lpOverlapped is poll.  Returns 0 (the
- * packet will come, also when the answer is there at once), or an errno value (no packet): EBADF when
- * the socket is closed.
+ * packet will come, also when the answer is there at once), or an errno value (no packet): EBADF
+ * when the socket is closed.
  */
 int afd_poll_start(HANDLE afd, afd_poll_t *poll, HANDLE base, ULONG events);
 
 /* Asks the driver to end it; the packet still comes. */
 void afd_poll_cancel(HANDLE afd, afd_poll_t *poll);
 
-/* What a poll whose packet has come has found; 0: nothing, or cancelled; AFD_ABORT: it has failed. */
+/* What a poll whose packet has come has found; 0: nothing, or cancelled; AFD_ABORT: it has failed.
+ */
 ULONG afd_poll_events(const afd_poll_t *poll);
 
-/* Sets the events of each of probe->handles[0..count) to what is true of those now.  Returns 0 or an errno
- * value, EBADF when one of them is closed. */
+/* Sets the events of each of probe->handles[0..count) to what is true of those now.  Returns 0 or
+ * an errno value, EBADF when one of them is closed. */
 int afd_probe(HANDLE afd, HANDLE event, afd_probe_t *probe);
 
 /* The Winsock or system error of a status. */

@@ -18,8 +18,8 @@ bool iocp_handle_is_input(async_fd_t fd)
     return GetConsoleMode(input, &mode) || GetFileType(input) == FILE_TYPE_PIPE;
 }
 
-/* A key that gives a character; what is before it (keys let go, the mouse, the focus) would make the
- * handle signalled and a read of characters block, so it is taken out. */
+/* A key that gives a character; what is before it (keys let go, the mouse, the focus) would make
+ * the handle signalled and a read of characters block, so it is taken out. */
 static bool console_has_key(HANDLE console)
 {
     INPUT_RECORD record;
@@ -42,7 +42,9 @@ uint32_t iocp_handle_ready(const iocp_handle_wait_t *wait)
     if (wait->is_console)
         return console_has_key(wait->handle) ? ASYNC_EVENT_READ : 0;
     if (!PeekNamedPipe(wait->handle, NULL, 0, NULL, &available, NULL))
-        return ASYNC_EVENT_READ | ASYNC_EVENT_CLOSE;
+        /* a handle that cannot be asked is ready as a file is */
+        return GetLastError() == ERROR_NOT_SUPPORTED ? ASYNC_EVENT_READ
+                                                     : ASYNC_EVENT_READ | ASYNC_EVENT_CLOSE;
     return available != 0 ? ASYNC_EVENT_READ : 0;
 }
 
@@ -75,13 +77,6 @@ iocp_handle_wait_t *iocp_handle_open(async_fd_t fd, HANDLE port, ULONG_PTR key)
     wait->port = port;
     wait->key = key;
     wait->is_console = GetConsoleMode(wait->handle, &mode) != 0;
-    if (!wait->is_console) {
-        wait->never = CreateEventW(NULL, TRUE, FALSE, NULL);
-        if (wait->never == NULL) {
-            port_free(wait);
-            return NULL;
-        }
-    }
     return wait;
 }
 
@@ -99,8 +94,8 @@ int iocp_handle_start(iocp_handle_wait_t *wait)
         ok = RegisterWaitForSingleObject(&wait->registered, wait->handle, look, wait, INFINITE,
                                          WT_EXECUTEONLYONCE);
     else
-        ok = RegisterWaitForSingleObject(&wait->registered, wait->never, look, wait, PIPE_LOOK_MS,
-                                         WT_EXECUTEDEFAULT);
+        ok = CreateTimerQueueTimer(&wait->registered, NULL, look, wait, PIPE_LOOK_MS, PIPE_LOOK_MS,
+                                   WT_EXECUTEDEFAULT);
     if (!ok) {
         wait->registered = NULL;
         return ENOMEM;
@@ -111,8 +106,11 @@ int iocp_handle_start(iocp_handle_wait_t *wait)
 
 static void unregister(iocp_handle_wait_t *wait)
 {
-    if (wait->registered != NULL)
-        UnregisterWaitEx(wait->registered, INVALID_HANDLE_VALUE); /* waits for the callback's end */
+    /* both wait for the callback's end */
+    if (wait->registered != NULL && wait->is_console)
+        UnregisterWaitEx(wait->registered, INVALID_HANDLE_VALUE);
+    else if (wait->registered != NULL)
+        DeleteTimerQueueTimer(NULL, wait->registered, INVALID_HANDLE_VALUE);
     wait->registered = NULL;
 }
 
@@ -135,7 +133,5 @@ bool iocp_handle_stop(iocp_handle_wait_t *wait)
 
 void iocp_handle_close(iocp_handle_wait_t *wait)
 {
-    if (wait->never != NULL)
-        CloseHandle(wait->never);
     port_free(wait);
 }

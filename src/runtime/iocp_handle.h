@@ -3,8 +3,8 @@
  * iocp_handle.h - readiness of standard input where it is a console or a pipe
  *
  * A console's handle is signalled while it holds input, so the system's thread pool can wait on it.
- * A pipe made without overlapped I/O cannot be waited on without reading it: the pool looks at it some
- * hundred times a second, while somebody waits for it only.
+ * A pipe made without overlapped I/O cannot be waited on without reading it: the pool looks at it
+ * some hundred times a second, while somebody waits for it only.
  */
 #ifndef IOCP_HANDLE_H
 #define IOCP_HANDLE_H
@@ -17,14 +17,13 @@
 
 typedef struct iocp_handle_wait {
     OVERLAPPED packet; /* first: names the wait in its packet */
-    void *owner;     /* the watch */
+    void *owner;       /* the watch */
     HANDLE handle;
     HANDLE port;
     ULONG_PTR key;
     bool is_console;
     bool started;          /* loop thread: the packet has not been taken yet */
-    HANDLE registered;     /* loop thread: in the pool; NULL: not */
-    HANDLE never;          /* a pipe: an event that nobody sets */
+    HANDLE registered;     /* loop thread: the pool's wait, of a pipe its timer; NULL: none */
     _Atomic uint32_t sent; /* by whoever exchanges it from 0: the packet is posted once per start */
 } iocp_handle_wait_t;
 

@@ -2,11 +2,11 @@
 /*
  * iocp_operation.c - posted reads and writes as overlapped calls
  *
- * The OVERLAPPED lies in the operation itself, so there is nothing to allocate.  Of a socket that is
- * bound to our port the end comes there by itself.  One that is bound to another port, the
- * program's own or that of an earlier runtime, gets an event for the call; a wait of the system's thread
- * pool on it posts the packet.  (The event's handle with its low bit set keeps the packet away from that
- * other port.)  Loop thread only, but for operation_signalled().
+ * The OVERLAPPED lies in the operation itself, so there is nothing to allocate.  Of a socket that
+ * is bound to our port the end comes there by itself.  One that is bound to another port, the
+ * program's own or that of an earlier runtime, gets an event for the call; a wait of the system's
+ * thread pool on it posts the packet.  (The event's handle with its low bit set keeps the packet
+ * away from that other port.)  Loop thread only, but for operation_signalled().
  */
 #include "port/port_winsock.h"
 #include "runtime/iocp.h"
@@ -16,10 +16,10 @@
 #include <string.h>
 
 struct iocp_operation {
-    OVERLAPPED overlapped; /* first: packets name it */
-    iocp_operation_t *next; /* an orphan: in their list */
+    OVERLAPPED overlapped;   /* first: packets name it */
+    iocp_operation_t *next;  /* an orphan: in their list */
     iocp_operation_t **link; /* what points here: the watch, or that list */
-    HANDLE wait; /* of the thread pool; NULL: the socket is bound to our port */
+    HANDLE wait;             /* of the thread pool; NULL: the socket is bound to our port */
     HANDLE port;
 };
 
@@ -90,8 +90,7 @@ static int errno_of(const backend_operation_t *operation, unsigned long error)
     /* A datagram larger than the buffer is cut, as recv() elsewhere does. */
     if (!operation->is_write && (err == EMSGSIZE || error == WSAEMSGSIZE))
         return 0;
-    if (operation->is_write &&
-        (err == ECONNRESET || err == ECONNABORTED || err == ENOTCONN))
+    if (operation->is_write && (err == ECONNRESET || err == ECONNABORTED || err == ENOTCONN))
         return EPIPE;
     return err == ECONNABORTED ? ECONNRESET : err;
 }

@@ -38,7 +38,8 @@ bool runtime_console_at_end(void)
 
     if (GetFileType(input) == FILE_TYPE_DISK)
         at_end = GetFileSizeEx(input, &size) &&
-                 SetFilePointerEx(input, nowhere, &at, FILE_CURRENT) && at.QuadPart >= size.QuadPart;
+                 SetFilePointerEx(input, nowhere, &at, FILE_CURRENT) &&
+                 at.QuadPart >= size.QuadPart;
     else /* NUL */
         at_end = GetFileType(input) == FILE_TYPE_CHAR && !GetConsoleMode(input, &mode);
     SetLastError(saved);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * runtime_signal_win32.c - the signals that a console sends, and those that the program raises itself
+ * runtime_signal_win32.c - the signals that a console sends, and those that the program raises
+ * itself
  *
- * Console events run their handlers in a thread that the system starts; raise() of the C runtime calls
- * the handler of signal() in place.  Ours are in both places, so that either gives the event.
+ * Console events run their handlers in a thread that the system starts; raise() of the C runtime
+ * calls the handler of signal() in place.  Ours are in both places, so that either gives the event.
  */
 #include "runtime/runtime_signal.h"
 
@@ -54,7 +55,8 @@ static BOOL WINAPI console_event(DWORD event)
     if (!atomic_load_explicit(&caught[index_of(signum)], memory_order_acquire))
         return FALSE;
     runtime_signal_raised(signum);
-    /* the process would end when this returns; the system waits some seconds for it to end itself */
+    /* the process would end when this returns; the system waits some seconds for it to end itself
+     */
     if (signum == SIGTERM)
         Sleep(INFINITE);
     return TRUE;
