@@ -182,9 +182,9 @@ static void rt_serve(loop_t *loop, int listener)
     }
 }
 
-#define RT                                                                                         \
-    .open = rt_open, .close = rt_close, .run = rt_run, .once = rt_once, .stop = rt_stop,           \
-    .post = rt_post, .wakes = rt_wakes, .watch = rt_watch, .change = rt_change,                    \
+#define RT                                                                               \
+    .open = rt_open, .close = rt_close, .run = rt_run, .once = rt_once, .stop = rt_stop, \
+    .post = rt_post, .wakes = rt_wakes, .watch = rt_watch, .change = rt_change,          \
     .unwatch = rt_unwatch, .arm = rt_arm, .disarm = rt_disarm, .forget = rt_forget
 
 const loop_kind_t loop_asyncrt_epoll = {

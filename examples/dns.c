@@ -44,7 +44,8 @@ static void show(const async_resolver_result_t *result)
     if (result->status != 0) {
         dns.failed++;
         printf("%s\t%s\n", result->host,
-               result->status == EAI_SYSTEM ? strerror(result->error) : gai_strerror(result->status));
+               result->status == EAI_SYSTEM ? strerror(result->error)
+                                            : gai_strerror(result->status));
     }
     for (at = result->addresses; at != NULL; at = at->ai_next)
         if (getnameinfo(at->ai_addr, (socklen_t)at->ai_addrlen, text, sizeof(text), NULL, 0,
@@ -115,13 +116,14 @@ static void show_statistics(void)
 
     async_resolver_get_stats(dns.resolver, &stats);
     async_runtime_get_stats(dns.runtime, &loop_stats);
-    fprintf(stderr,
-            "%sdns: %d done, %d failed; %llu asked, %llu shared, %llu from the cache; the loop waited "
-            "%llu times and was never blocked\n",
-            dns.progress ? "\r" : "", dns.done, dns.failed, (unsigned long long)stats.admitted,
-            (unsigned long long)stats.coalesced,
-            (unsigned long long)(stats.forward_hits + stats.negative_hits),
-            (unsigned long long)loop_stats.waits);
+    fprintf(
+        stderr,
+        "%sdns: %d done, %d failed; %llu asked, %llu shared, %llu from the cache; the loop waited "
+        "%llu times and was never blocked\n",
+        dns.progress ? "\r" : "", dns.done, dns.failed, (unsigned long long)stats.admitted,
+        (unsigned long long)stats.coalesced,
+        (unsigned long long)(stats.forward_hits + stats.negative_hits),
+        (unsigned long long)loop_stats.waits);
 }
 
 static bool parse(int argc, char **argv, async_resolver_options_t *options)

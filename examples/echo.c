@@ -84,7 +84,8 @@ static void tell_first(struct server *server)
 {
     if (server->served == server->told)
         return;
-    async_runtime_post_completion(server->first->runtime, KEY_SERVED, server->served - server->told);
+    async_runtime_post_completion(server->first->runtime, KEY_SERVED,
+                                  server->served - server->told);
     server->told = server->served;
 }
 
@@ -201,7 +202,8 @@ int main(int argc, char **argv)
         async_worker_join(servers[i].worker, -1);
         printf("thread %d served %lu requests\n", i, servers[i].served);
         async_worker_destroy(servers[i].worker);
-        async_runtime_deinit(servers[i].runtime); /* connections that are left end with the program */
+        async_runtime_deinit(
+            servers[i].runtime); /* connections that are left end with the program */
     }
     async_runtime_deinit(servers[0].runtime);
     net_close(listener);

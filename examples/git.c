@@ -131,8 +131,8 @@ static void report(struct command *command)
 
 static void read_pipe(struct command *command)
 {
-    ssize_t n = read(command->pipe, command->line + command->size,
-                     sizeof(command->line) - command->size);
+    ssize_t n =
+        read(command->pipe, command->line + command->size, sizeof(command->line) - command->size);
 
     if (n > 0) {
         command->size += (size_t)n;

@@ -10,9 +10,9 @@
 #include <time.h>
 
 enum {
-    LINE_MAX_BYTES = 512,  /* of a line, its newline included */
-    OUT_LINES = 256,       /* lines that may wait for a slow client; then the oldest is dropped */
-    OUT_BYTES = 8192,      /* taken from that queue for one send */
+    LINE_MAX_BYTES = 512, /* of a line, its newline included */
+    OUT_LINES = 256,      /* lines that may wait for a slow client; then the oldest is dropped */
+    OUT_BYTES = 8192,     /* taken from that queue for one send */
     NAME_BYTES = 32
 };
 
@@ -89,7 +89,7 @@ void accept_clients(void);
 void client_event(struct client *client, uint32_t type);
 void check_idle(struct client *client);
 void drop_client(struct client *client, const char *why);
-void free_gone(void); /* at the end of each round */
+void free_gone(void);   /* at the end of each round */
 void flush_dirty(void); /* everything that this round wants to send, one send for each client */
 bool flush(struct client *client); /* false: the connection is gone */
 void deliver(struct client *client, const char *line, size_t size);

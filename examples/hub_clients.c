@@ -261,8 +261,7 @@ static void split_lines(struct client *client)
 {
     char *start = client->in, *end = client->in + client->in_size, *newline;
 
-    while (!client->leaving &&
-           (newline = memchr(start, '\n', (size_t)(end - start))) != NULL) {
+    while (!client->leaving && (newline = memchr(start, '\n', (size_t)(end - start))) != NULL) {
         char *stop = newline > start && newline[-1] == '\r' ? newline - 1 : newline;
 
         *stop = '\0';

@@ -19,7 +19,8 @@ static void who(struct client *client)
 
         for (member = room->members; member != NULL; member = member->next)
             count++;
-        tell(client, "* %s: %d here%s\n", room->name, count, room == client->room ? ", you too" : "");
+        tell(client, "* %s: %d here%s\n", room->name, count,
+             room == client->room ? ", you too" : "");
     }
 }
 

@@ -68,8 +68,8 @@ static void flush(struct client *client)
 static void talk(struct client *client)
 {
     struct room *room = &load.rooms[client->number % load.room_count];
-    long share = load.lines / load.client_count +
-                 (client->number < load.lines % load.client_count ? 1 : 0);
+    long share =
+        load.lines / load.client_count + (client->number < load.lines % load.client_count ? 1 : 0);
 
     while (client->sent < share && client->out_size + 64 < sizeof(client->out) &&
            room->to_arrive < (long)WINDOW * (room->members - 1)) {
@@ -190,7 +190,8 @@ static void run(void)
     uint64_t timer = async_runtime_add_timer(load.runtime, QUIET_SECONDS * 1000000ull,
                                              QUIET_SECONDS * 1000000ull, NULL);
 
-    while (load.faults == 0 && (load.talking < load.client_count || load.arrived < load.to_arrive)) {
+    while (load.faults == 0 &&
+           (load.talking < load.client_count || load.arrived < load.to_arrive)) {
         int n = async_runtime_wait(load.runtime, events, EVENTS, -1);
 
         for (int i = 0; i < n; i++) {
@@ -239,7 +240,8 @@ int main(int argc, char **argv)
     look_for_more();
     printf("hub_load: %d clients in %d rooms sent %ld lines; %ld of %ld deliveries arrived, %ld "
            "faults\n",
-           load.client_count, load.room_count, load.sent, load.arrived, load.to_arrive, load.faults);
+           load.client_count, load.room_count, load.sent, load.arrived, load.to_arrive,
+           load.faults);
     for (int i = 0; i < load.client_count; i++) {
         net_close(load.clients[i].fd);
         free(load.clients[i].expected);

@@ -71,10 +71,10 @@ static int timer_callback(CURLM *multi, long timeout_ms, void *user)
     (void)user;
     if (rest.curl_timer != 0)
         async_runtime_cancel_timer(rest.runtime, rest.curl_timer);
-    rest.curl_timer = timeout_ms < 0 ? 0
-                                     : async_runtime_add_timer(rest.runtime,
-                                                               (uint64_t)timeout_ms * 1000, 0,
-                                                               &curl_timer_tag);
+    rest.curl_timer = timeout_ms < 0
+                          ? 0
+                          : async_runtime_add_timer(rest.runtime, (uint64_t)timeout_ms * 1000, 0,
+                                                    &curl_timer_tag);
     return 0;
 }
 
@@ -223,7 +223,8 @@ int main(int argc, char **argv)
     async_runtime_stats_t stats;
 
     if (!parse(argc, argv)) {
-        fprintf(stderr, "usage: rest [-n PARALLEL] [-t TIMEOUT_MS] [-r RETRIES] [-d JSON] URL...\n");
+        fprintf(stderr,
+                "usage: rest [-n PARALLEL] [-t TIMEOUT_MS] [-r RETRIES] [-d JSON] URL...\n");
         return 2;
     }
     curl_global_init(CURL_GLOBAL_ALL);

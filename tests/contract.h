@@ -21,10 +21,10 @@ size_t contract_bytes(void);
 void contract_skip(void);
 
 #define MEASURE(statement) \
-    do { \
-        contract_begin(); \
-        statement; \
-        contract_end(); \
+    do {                   \
+        contract_begin();  \
+        statement;         \
+        contract_end();    \
     } while (0)
 
 /* Sleeps, so that other threads come to where they wait. */
@@ -35,13 +35,16 @@ void contract_rest(int ms);
 void contract_need(int holds, const char *text, const char *file, int line);
 
 typedef struct {
-    const char *name;          /* the function; its page's table is what is asserted */
-    void (*run)(void);         /* calls it in the ways that its page describes */
-    void (*in_handler)(void);  /* AS-Safe functions: calls it once, in a signal handler */
+    const char *name;             /* the function; its page's table is what is asserted */
+    void (*run)(void);            /* calls it in the ways that its page describes */
+    void (*in_handler)(void);     /* AS-Safe functions: calls it once, in a signal handler */
     void (*before_handler)(void); /* makes what in_handler uses; NULL: nothing */
 } contract_case_t;
 
-#define CASE(name) { "async_" #name, name, NULL, NULL }
+#define CASE(name)                       \
+    {                                    \
+        "async_" #name, name, NULL, NULL \
+    }
 
 /* Each ends with a NULL name. */
 extern const contract_case_t contract_queue[]; /* with the functions of asyncrt.h */

@@ -272,12 +272,12 @@ static void resolver_reverse(void)
     memset(&address, 0, sizeof address);
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    MEASURE(NEED(async_resolver_reverse(resolver, (struct sockaddr *)&address, sizeof address,
-                                        NULL) != 0));
+    MEASURE(NEED(
+        async_resolver_reverse(resolver, (struct sockaddr *)&address, sizeof address, NULL) != 0));
     address.sin_family = AF_UNIX;
-    MEASURE(NEED(async_resolver_reverse(resolver, (struct sockaddr *)&address, sizeof address,
-                                        NULL) == 0 &&
-                 errno == EAFNOSUPPORT));
+    MEASURE(NEED(
+        async_resolver_reverse(resolver, (struct sockaddr *)&address, sizeof address, NULL) == 0 &&
+        errno == EAFNOSUPPORT));
 }
 
 static void resolver_cancel(void)
@@ -343,7 +343,7 @@ const contract_case_t contract_parts[] = {
     CASE(console_set_mode),
     CASE(console_get_type),
     CASE(console_detect),
-    { "async_console_type_name", console_type_name, console_type_name_signal, NULL },
+    {"async_console_type_name", console_type_name, console_type_name_signal, NULL},
     CASE(resolver_create),
     CASE(resolver_destroy),
     CASE(resolver_lookup),
@@ -353,5 +353,5 @@ const contract_case_t contract_parts[] = {
     CASE(resolver_free_result),
     CASE(resolver_clear_cache),
     CASE(resolver_get_stats),
-    { NULL, NULL, NULL, NULL },
+    {NULL, NULL, NULL, NULL},
 };

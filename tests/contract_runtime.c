@@ -105,13 +105,13 @@ static void runtime_add(void)
 
     a_pipe(fds);
     MEASURE(NEED(async_runtime_add(runtime, fds[0], ASYNC_EVENT_READ, NULL) == 0));
-    MEASURE(NEED(async_runtime_add(runtime, fds[0], ASYNC_EVENT_READ, NULL) == -1 &&
-                 errno == EEXIST));
+    MEASURE(
+        NEED(async_runtime_add(runtime, fds[0], ASYNC_EVENT_READ, NULL) == -1 && errno == EEXIST));
     MEASURE(NEED(async_runtime_add(runtime, 900, ASYNC_EVENT_READ, NULL) == -1 && errno == EBADF));
     MEASURE(NEED(async_runtime_add(runtime, fds[1], 0x2000, NULL) == -1 && errno == EINVAL));
     NEED((fds[1] = open("/proc/self/exe", O_RDONLY | O_CLOEXEC)) >= 0);
-    MEASURE(NEED(async_runtime_add(runtime, fds[1], ASYNC_EVENT_READ, NULL) == -1 &&
-                 errno == EPERM));
+    MEASURE(
+        NEED(async_runtime_add(runtime, fds[1], ASYNC_EVENT_READ, NULL) == -1 && errno == EPERM));
 }
 
 static void runtime_modify(void)
@@ -346,7 +346,7 @@ const contract_case_t contract_runtime[] = {
     CASE(runtime_modify),
     CASE(runtime_remove),
     CASE(runtime_wait),
-    { "async_runtime_wakeup", runtime_wakeup, wakeup_signal, before_wakeup },
+    {"async_runtime_wakeup", runtime_wakeup, wakeup_signal, before_wakeup},
     CASE(runtime_post_completion),
     CASE(runtime_bind_queue),
     CASE(runtime_post_read),
@@ -360,5 +360,5 @@ const contract_case_t contract_runtime[] = {
     CASE(runtime_get_fd),
     CASE(runtime_get_timeout),
     CASE(runtime_get_stats),
-    { NULL, NULL, NULL, NULL },
+    {NULL, NULL, NULL, NULL},
 };

@@ -139,10 +139,10 @@ const contract_case_t contract_worker[] = {
     CASE(worker_signal_stop),
     CASE(worker_join),
     CASE(worker_current),
-    { "async_worker_should_stop", worker_should_stop, should_stop_signal, before_should_stop },
+    {"async_worker_should_stop", worker_should_stop, should_stop_signal, before_should_stop},
     CASE(worker_wait_stop),
     CASE(worker_get_stop_handle),
     CASE(worker_get_state),
     CASE(worker_get_result),
-    { NULL, NULL, NULL, NULL },
+    {NULL, NULL, NULL, NULL},
 };

@@ -28,20 +28,20 @@ void errors_without_descriptors(void (*provoke)(void));
  * FAILS(queue_peek, EAGAIN, (queue, NULL) == NULL): the call async_queue_peek(queue, NULL) returns
  * NULL with errno and async_last_error() EAGAIN.
  */
-#define FAILS(name, code, call_and_result) \
-    do { \
-        int holds_; \
-        errno = 0; \
-        holds_ = async_##name call_and_result; \
+#define FAILS(name, code, call_and_result)                             \
+    do {                                                               \
+        int holds_;                                                    \
+        errno = 0;                                                     \
+        holds_ = async_##name call_and_result;                         \
         errors_note("async_" #name, code, holds_, __FILE__, __LINE__); \
     } while (0)
 
 /* The same with ENOMEM, while every allocation fails. */
 #define FAILS_WITHOUT_MEMORY(name, call_and_result) \
-    do { \
-        port_memory_set_hook(errors_no_memory); \
-        FAILS(name, ENOMEM, call_and_result); \
-        port_memory_set_hook(NULL); \
+    do {                                            \
+        port_memory_set_hook(errors_no_memory);     \
+        FAILS(name, ENOMEM, call_and_result);       \
+        port_memory_set_hook(NULL);                 \
     } while (0)
 
 void errors_of_queue(void);

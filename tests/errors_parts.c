@@ -117,7 +117,7 @@ void errors_of_resolver(void)
 {
     async_resolver_options_t options = ASYNC_RESOLVER_OPTIONS_INIT;
     async_runtime_t *runtime = async_runtime_init();
-    struct sockaddr_in address = { .sin_family = AF_INET };
+    struct sockaddr_in address = {.sin_family = AF_INET};
     struct sockaddr *generic = (struct sockaddr *)&address;
     async_resolver_t *resolver;
 
@@ -196,7 +196,7 @@ void errors_of_inherited(void)
     async_pool_t *pool = async_pool_create(runtime, NULL);
     async_console_t *console = async_console_create(runtime, lines, 1);
     async_resolver_t *resolver = async_resolver_create(runtime, 2, NULL);
-    struct sockaddr_in address = { .sin_family = AF_INET };
+    struct sockaddr_in address = {.sin_family = AF_INET};
     int status = 0;
     pid_t pid;
 
@@ -215,8 +215,8 @@ void errors_of_inherited(void)
         FAILS(console_shutdown, EPERM, (console, 0) == false);
         FAILS(console_set_mode, EPERM, (console, 0) == -1);
         FAILS(resolver_lookup, EPERM, (resolver, "a.invalid", NULL, NULL, NULL) == 0);
-        FAILS(resolver_reverse, EPERM, (resolver, (struct sockaddr *)&address, sizeof address,
-                                    NULL) == 0);
+        FAILS(resolver_reverse, EPERM,
+              (resolver, (struct sockaddr *)&address, sizeof address, NULL) == 0);
         FAILS(resolver_cancel, EPERM, (resolver, 1) == -1);
         FAILS(resolver_next, EPERM, (resolver) == NULL);
         _exit(0);

@@ -439,11 +439,11 @@ START_TEST(outlives_the_runtime)
 }
 END_TEST
 
-#define FAILS(call, err) \
-    do { \
-        errno = 0; \
-        ck_assert(!(call)); \
-        ck_assert_int_eq(errno, err); \
+#define FAILS(call, err)                           \
+    do {                                           \
+        errno = 0;                                 \
+        ck_assert(!(call));                        \
+        ck_assert_int_eq(errno, err);              \
         ck_assert_int_eq(async_last_error(), err); \
     } while (0)
 

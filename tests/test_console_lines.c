@@ -205,8 +205,9 @@ START_TEST(keys)
     CHECK_KEYS("a|\n|b|\n|\r|", 10, "a\n", "b\r\n", "\r");
     CHECK_KEYS("\xc3\xa4|x|\xf0\x9f\x98\x80|y|", 10, "\xc3\xa4x\xf0\x9f\x98\x80y");
     CHECK_KEYS("\xf0\x9f\x98\x80|y|", 10, "\xf0", "\x9f\x98", "\x80y");
-    CHECK_KEYS("\xc3|a|\xff|\x80|", 10, "\xc3"
-                                         "a\xff\x80");
+    CHECK_KEYS("\xc3|a|\xff|\x80|", 10,
+               "\xc3"
+               "a\xff\x80");
     CHECK_KEYS("\x1b[A|\x1b[1;5C|\x1bOP|\x1b[[A|\x1b[3~|x|", 10,
                "\x1b[A\x1b[1;5C\x1bOP\x1b[[A\x1b[3~x");
     CHECK_KEYS("\x1b|\x1b|[|A|", 10, "\x1b", "\x1b", "[A");

@@ -126,24 +126,81 @@ static void run_traced(const contract_case_t *test)
 
 /* ---- system calls by name */
 
-#define CALL(name) { SYS_##name, #name }
+#define CALL(name)        \
+    {                     \
+        SYS_##name, #name \
+    }
 static const struct {
     long number;
     const char *name;
 } known[] = {
-    CALL(read), CALL(write), CALL(close), CALL(fstat), CALL(mmap), CALL(mprotect), CALL(munmap),
-    CALL(brk), CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(ioctl), CALL(sched_yield),
-    CALL(mremap), CALL(madvise), CALL(nanosleep), CALL(getpid), CALL(socket), CALL(connect),
-    CALL(sendto), CALL(recvfrom), CALL(sendmsg), CALL(recvmsg), CALL(bind), CALL(getsockname),
-    CALL(socketpair), CALL(setsockopt), CALL(getsockopt), CALL(clone), CALL(uname), CALL(fcntl),
-    CALL(gettid), CALL(futex), CALL(epoll_ctl), CALL(tgkill), CALL(openat), CALL(ppoll),
-    CALL(epoll_pwait), CALL(eventfd2), CALL(epoll_create1), CALL(pipe2), CALL(readv), CALL(writev),
-    CALL(rt_sigtimedwait), CALL(rt_sigpending), CALL(signalfd4), CALL(clock_nanosleep),
-    CALL(clock_gettime), CALL(getrandom), CALL(prctl), CALL(membarrier), CALL(inotify_init1),
-    CALL(inotify_add_watch), CALL(inotify_rm_watch), CALL(io_uring_setup), CALL(io_uring_enter),
-    CALL(io_uring_register), CALL(sched_getaffinity), CALL(sendmmsg), CALL(lseek), CALL(faccessat),
-    CALL(dup), CALL(sched_getparam), CALL(sched_getscheduler), CALL(prlimit64),
-    CALL(set_robust_list), CALL(restart_syscall), CALL(pread64),
+    CALL(read),
+    CALL(write),
+    CALL(close),
+    CALL(fstat),
+    CALL(mmap),
+    CALL(mprotect),
+    CALL(munmap),
+    CALL(brk),
+    CALL(rt_sigaction),
+    CALL(rt_sigprocmask),
+    CALL(ioctl),
+    CALL(sched_yield),
+    CALL(mremap),
+    CALL(madvise),
+    CALL(nanosleep),
+    CALL(getpid),
+    CALL(socket),
+    CALL(connect),
+    CALL(sendto),
+    CALL(recvfrom),
+    CALL(sendmsg),
+    CALL(recvmsg),
+    CALL(bind),
+    CALL(getsockname),
+    CALL(socketpair),
+    CALL(setsockopt),
+    CALL(getsockopt),
+    CALL(clone),
+    CALL(uname),
+    CALL(fcntl),
+    CALL(gettid),
+    CALL(futex),
+    CALL(epoll_ctl),
+    CALL(tgkill),
+    CALL(openat),
+    CALL(ppoll),
+    CALL(epoll_pwait),
+    CALL(eventfd2),
+    CALL(epoll_create1),
+    CALL(pipe2),
+    CALL(readv),
+    CALL(writev),
+    CALL(rt_sigtimedwait),
+    CALL(rt_sigpending),
+    CALL(signalfd4),
+    CALL(clock_nanosleep),
+    CALL(clock_gettime),
+    CALL(getrandom),
+    CALL(prctl),
+    CALL(membarrier),
+    CALL(inotify_init1),
+    CALL(inotify_add_watch),
+    CALL(inotify_rm_watch),
+    CALL(io_uring_setup),
+    CALL(io_uring_enter),
+    CALL(io_uring_register),
+    CALL(sched_getaffinity),
+    CALL(sendmmsg),
+    CALL(lseek),
+    CALL(faccessat),
+    CALL(dup),
+    CALL(sched_getparam),
+    CALL(sched_getscheduler),
+    CALL(prlimit64),
+    CALL(set_robust_list),
+    CALL(restart_syscall),
+    CALL(pread64),
 #ifdef SYS_newfstatat
     CALL(newfstatat),
 #endif
@@ -263,8 +320,7 @@ static void follow(pid_t pid, trace_t *trace)
         trace->status = status;
         return;
     }
-    ptrace(PTRACE_SETOPTIONS, pid, NULL,
-           (void *)(long)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL));
+    ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(long)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL));
     signal_number = 0;
     for (;;) {
         if (ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(long)signal_number) != 0 && errno == ESRCH)
@@ -418,7 +474,7 @@ static void on_alarm(int signal_number)
 /* Interrupts malloc, stdio and the library itself a few hundred times. */
 static void run_in_handler(const contract_case_t *test)
 {
-    struct itimerval interval = { { 0, 300 }, { 0, 300 } };
+    struct itimerval interval = {{0, 300}, {0, 300}};
     struct sigaction action;
     async_queue_t *queue = async_queue_create(4, 64, ASYNC_QUEUE_DROP_OLDEST);
     async_runtime_t *runtime = async_runtime_init();
@@ -478,8 +534,8 @@ static void check_handler(const contract_case_t *test, const char *backend)
     complain(test->name, backend, "hangs in a signal handler", "");
 }
 
-static const contract_case_t *const tables[] = { contract_queue, contract_worker, contract_runtime,
-                                                 contract_parts };
+static const contract_case_t *const tables[] = {contract_queue, contract_worker, contract_runtime,
+                                                contract_parts};
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
 static int has_case(const char *name)
@@ -525,7 +581,7 @@ static void check_complete(void)
 /* Returns how many times the case ran. */
 static int check_function(const contract_case_t *test)
 {
-    static const char *const engines[] = { "libc", "cares", NULL };
+    static const char *const engines[] = {"libc", "cares", NULL};
     const char *const *backends = async_runtime_backends();
     const char *variable = "ASYNCRT_BACKEND";
     int everywhere = strncmp(test->name, "async_runtime_", 14) == 0;

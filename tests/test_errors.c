@@ -35,13 +35,19 @@ static const struct {
     const char *name;
     int code;
 } unprovoked[] = {
-    { "async_worker_get_stop_handle", ENFILE }, { "async_runtime_init", ENFILE },
-    { "async_runtime_init_with", ENFILE },      { "async_console_create", ENFILE },
-    { "async_runtime_add", ENOSPC },            { "async_runtime_modify", ENOMEM },
-    { "async_worker_get_stop_handle", ENOMEM }, { "async_runtime_add_signal", ENOTSUP },
-    { "async_console_shutdown", ETIMEDOUT },    { "async_console_create", EAGAIN },
-    { "async_console_create", EMFILE },        { "async_resolver_create", EMFILE },
-    { "async_resolver_create", ENFILE },
+    {"async_worker_get_stop_handle", ENFILE},
+    {"async_runtime_init", ENFILE},
+    {"async_runtime_init_with", ENFILE},
+    {"async_console_create", ENFILE},
+    {"async_runtime_add", ENOSPC},
+    {"async_runtime_modify", ENOMEM},
+    {"async_worker_get_stop_handle", ENOMEM},
+    {"async_runtime_add_signal", ENOTSUP},
+    {"async_console_shutdown", ETIMEDOUT},
+    {"async_console_create", EAGAIN},
+    {"async_console_create", EMFILE},
+    {"async_resolver_create", EMFILE},
+    {"async_resolver_create", ENFILE},
 };
 
 void errors_note(const char *name, int code, int holds, const char *file, int line)
@@ -80,7 +86,7 @@ bool errors_no_memory(size_t size)
 /* Runs provoke with no descriptor left, in a child. */
 void errors_without_descriptors(void (*provoke)(void))
 {
-    struct rlimit limit = { 64, 64 };
+    struct rlimit limit = {64, 64};
     int status;
     pid_t pid;
 
@@ -103,13 +109,25 @@ static const struct {
     const char *text;
     int code;
 } codes[] = {
-    { "EAFNOSUPPORT", EAFNOSUPPORT }, { "EAGAIN", EAGAIN },   { "EALREADY", EALREADY },
-    { "EBADF", EBADF },               { "EBUSY", EBUSY },     { "EDEADLK", EDEADLK },
-    { "EEXIST", EEXIST },             { "EINVAL", EINVAL },   { "EMFILE", EMFILE },
-    { "EMSGSIZE", EMSGSIZE },         { "ENFILE", ENFILE },   { "ENOENT", ENOENT },
-    { "ENOMEM", ENOMEM },             { "ENOSPC", ENOSPC },   { "ENOTSUP", ENOTSUP },
-    { "ENOTTY", ENOTTY },             { "EPERM", EPERM },     { "EPIPE", EPIPE },
-    { "ETIMEDOUT", ETIMEDOUT },
+    {"EAFNOSUPPORT", EAFNOSUPPORT},
+    {"EAGAIN", EAGAIN},
+    {"EALREADY", EALREADY},
+    {"EBADF", EBADF},
+    {"EBUSY", EBUSY},
+    {"EDEADLK", EDEADLK},
+    {"EEXIST", EEXIST},
+    {"EINVAL", EINVAL},
+    {"EMFILE", EMFILE},
+    {"EMSGSIZE", EMSGSIZE},
+    {"ENFILE", ENFILE},
+    {"ENOENT", ENOENT},
+    {"ENOMEM", ENOMEM},
+    {"ENOSPC", ENOSPC},
+    {"ENOTSUP", ENOTSUP},
+    {"ENOTTY", ENOTTY},
+    {"EPERM", EPERM},
+    {"EPIPE", EPIPE},
+    {"ETIMEDOUT", ETIMEDOUT},
 };
 enum { CODES = sizeof codes / sizeof codes[0] };
 

@@ -179,8 +179,8 @@ START_TEST(eventcount_notify_after_prepare_is_seen)
     ck_assert_int_eq(port_eventcount_wait(&tokens_changed, key, PORT_DEADLINE_NEVER), 0);
     ck_assert(!port_eventcount_has_waiters(&tokens_changed));
     key = port_eventcount_prepare(&tokens_changed);
-    ck_assert_int_eq(
-        port_eventcount_wait(&tokens_changed, key, port_clock_now() + 20 * MS), ETIMEDOUT);
+    ck_assert_int_eq(port_eventcount_wait(&tokens_changed, key, port_clock_now() + 20 * MS),
+                     ETIMEDOUT);
     key = port_eventcount_prepare(&tokens_changed);
     port_eventcount_cancel(&tokens_changed);
     ck_assert(!port_eventcount_has_waiters(&tokens_changed));

@@ -36,21 +36,21 @@ static void teardown(void)
  * Runs body in a child.  Check's own messages belong to the parent, so a child says by its exit
  * status which of its claims is wrong: the line.
  */
-#define CLAIM(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: in the child: %s (errno %d)\n", __FILE__, __LINE__,            \
-                    #condition, errno);                                                            \
-            _exit(1);                                                                              \
-        }                                                                                          \
+#define CLAIM(condition)                                                                \
+    do {                                                                                \
+        if (!(condition)) {                                                             \
+            fprintf(stderr, "%s:%d: in the child: %s (errno %d)\n", __FILE__, __LINE__, \
+                    #condition, errno);                                                 \
+            _exit(1);                                                                   \
+        }                                                                               \
     } while (0)
 
-#define CLAIM_EPERM(call, value)                                                                   \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        CLAIM((call) == (value));                                                                  \
-        CLAIM(errno == EPERM);                                                                     \
-        CLAIM(async_last_error() == EPERM);                                                        \
+#define CLAIM_EPERM(call, value)            \
+    do {                                    \
+        errno = 0;                          \
+        CLAIM((call) == (value));           \
+        CLAIM(errno == EPERM);              \
+        CLAIM(async_last_error() == EPERM); \
     } while (0)
 
 static void run_in_child(void (*body)(void))

@@ -80,13 +80,13 @@ static bool again(bool failed, long refused_before, const char *call)
 }
 
 /* Evaluates to whether the call has succeeded. */
-#define TRY(done, call)                                                                            \
-    do {                                                                                           \
-        long tl_before;                                                                            \
-        do {                                                                                       \
-            tl_before = atomic_load(&refused);                                                     \
-            (done) = (call);                                                                       \
-        } while (again(!(done), tl_before, #call));                                                \
+#define TRY(done, call)                             \
+    do {                                            \
+        long tl_before;                             \
+        do {                                        \
+            tl_before = atomic_load(&refused);      \
+            (done) = (call);                        \
+        } while (again(!(done), tl_before, #call)); \
     } while (0)
 
 static void register_all(struct scenario *s)

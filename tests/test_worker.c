@@ -21,11 +21,11 @@
 
 #define LONG_MS 20000 /* how long what must come is waited for */
 
-#define ck_fails(call, err) \
-    do { \
-        errno = 0; \
-        ck_assert(!(call)); \
-        ck_assert_int_eq(errno, (err)); \
+#define ck_fails(call, err)                          \
+    do {                                             \
+        errno = 0;                                   \
+        ck_assert(!(call));                          \
+        ck_assert_int_eq(errno, (err));              \
         ck_assert_int_eq(async_last_error(), (err)); \
     } while (0)
 

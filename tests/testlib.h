@@ -16,7 +16,7 @@
 
 #undef ERROR /* of <windows.h>, which comes with the resolver's header */
 
-#define TL_WAIT_MS                                                                                 \
+#define TL_WAIT_MS \
     20000 /* how long a test waits for what must come: longer than any load delays it */
 #define TL_QUIET_MS 20 /* how long a test listens for what must not come */
 #define TL_ERRNO 4711  /* no errno value: shows that a success has left errno alone */
@@ -24,25 +24,25 @@
 #define TL_NS_PER_MS 1000000u
 
 /* A call that returns 0 and leaves errno alone. */
-#define TL_OK(call)                                                                                \
-    do {                                                                                           \
-        errno = TL_ERRNO;                                                                          \
-        int tl_result = (call);                                                                    \
-        int tl_errno = errno;                                                                      \
-        ck_assert_msg(tl_result == 0, "%s: %d, errno %d", #call, tl_result, tl_errno);             \
-        ck_assert_msg(tl_errno == TL_ERRNO, "%s changed errno to %d", #call, tl_errno);            \
+#define TL_OK(call)                                                                     \
+    do {                                                                                \
+        errno = TL_ERRNO;                                                               \
+        int tl_result = (call);                                                         \
+        int tl_errno = errno;                                                           \
+        ck_assert_msg(tl_result == 0, "%s: %d, errno %d", #call, tl_result, tl_errno);  \
+        ck_assert_msg(tl_errno == TL_ERRNO, "%s changed errno to %d", #call, tl_errno); \
     } while (0)
 
 /* A call that fails with value, errno err, and the same in async_last_error(). */
-#define TL_FAILS_WITH(call, value, err)                                                            \
-    do {                                                                                           \
-        errno = TL_ERRNO;                                                                          \
-        bool tl_failed = (call) == (value);                                                        \
-        int tl_errno = errno;                                                                      \
-        int tl_last = async_last_error();                                                          \
-        ck_assert_msg(tl_failed, "%s did not fail", #call);                                        \
-        ck_assert_msg(tl_errno == (err), "%s: errno %d, not %s", #call, tl_errno, #err);           \
-        ck_assert_msg(tl_last == (err), "%s: async_last_error %d, not %s", #call, tl_last, #err);  \
+#define TL_FAILS_WITH(call, value, err)                                                           \
+    do {                                                                                          \
+        errno = TL_ERRNO;                                                                         \
+        bool tl_failed = (call) == (value);                                                       \
+        int tl_errno = errno;                                                                     \
+        int tl_last = async_last_error();                                                         \
+        ck_assert_msg(tl_failed, "%s did not fail", #call);                                       \
+        ck_assert_msg(tl_errno == (err), "%s: errno %d, not %s", #call, tl_errno, #err);          \
+        ck_assert_msg(tl_last == (err), "%s: async_last_error %d, not %s", #call, tl_last, #err); \
     } while (0)
 
 #define TL_FAILS(call, err) TL_FAILS_WITH(call, -1, err)
@@ -110,9 +110,9 @@ long tl_send(async_fd_t fd, const void *data, size_t size);
 long tl_recv(async_fd_t fd, void *data, size_t size);
 
 /* What the system's sockets are like: true on POSIX, false on Windows. */
-bool tl_close_shows_before_data(void);  /* the end of input is seen while data is unread before it */
+bool tl_close_shows_before_data(void); /* the end of input is seen while data is unread before it */
 bool tl_reset_sets_so_error(void);
-bool tl_writes_wait_for_reader(void);   /* a large write does not end before the peer reads */
+bool tl_writes_wait_for_reader(void); /* a large write does not end before the peer reads */
 
 void tl_send_text(async_fd_t fd, const char *text);
 void tl_recv_text(async_fd_t fd, const char *text); /* waits for it */

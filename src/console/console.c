@@ -186,7 +186,8 @@ static bool deliver_all(async_console_t *console, bool keys)
 {
     size_t size;
 
-    while ((size = console_lines_next(&console->splitter, &console->next, &console->left, keys)) != 0) {
+    while ((size = console_lines_next(&console->splitter, &console->next, &console->left, keys)) !=
+           0) {
         if (!deliver(console, size))
             return false;
     }

@@ -15,7 +15,7 @@
 
 typedef struct console_input console_input_t;
 
-#define CONSOLE_READ_END 0       /* end of file, a hang-up, an error: nothing will come any more */
+#define CONSOLE_READ_END 0        /* end of file, a hang-up, an error: nothing will come any more */
 #define CONSOLE_READ_STOPPED (-1) /* console_input_stop() was called */
 
 /* Takes hold of standard input as it is now.  Returns 0, ENOMEM, EMFILE or ENFILE. */

@@ -29,18 +29,18 @@
 enum { IDLE, CHANGED, DYING };
 
 static struct terminal {
-    _Atomic uint32_t state; /* IDLE -> CHANGED: set_mode; -> IDLE: restore; -> DYING: a fatal signal */
-    _Atomic uint32_t mode;  /* set_mode writes it; handlers read it */
-    pid_t owner;            /* these three: console_terminal_open() writes them while state is IDLE */
+    _Atomic uint32_t
+        state; /* IDLE -> CHANGED: set_mode; -> IDLE: restore; -> DYING: a fatal signal */
+    _Atomic uint32_t mode; /* set_mode writes it; handlers read it */
+    pid_t owner; /* these three: console_terminal_open() writes them while state is IDLE */
     int fd;
     struct termios saved;
 } terminal;
 
 /* The classic signals whose default ends the process and that can be caught. */
 static const int fatal_signals[] = {
-    SIGHUP,    SIGINT,  SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,  SIGFPE,    SIGUSR1,
-    SIGSEGV,   SIGUSR2, SIGPIPE, SIGALRM, SIGTERM, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF,
-    SIGSYS,
+    SIGHUP,    SIGINT,  SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,    SIGFPE,  SIGUSR1, SIGSEGV,
+    SIGUSR2,   SIGPIPE, SIGALRM, SIGTERM, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGSYS,
 #ifdef SIGPOLL
     SIGPOLL,
 #endif

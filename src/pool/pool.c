@@ -304,7 +304,6 @@ void async_pool_get_stats(const async_pool_t *given, async_pool_stats_t *stats)
     stats->completed = pool->completed;
     stats->cancelled = pool->cancelled;
     stats->rejected = pool->rejected;
-    stats->submitted =
-        pool->waiting + pool->running + pool->completed + pool->cancelled;
+    stats->submitted = pool->waiting + pool->running + pool->completed + pool->cancelled;
     port_mutex_unlock(&pool->lock);
 }

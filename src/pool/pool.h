@@ -53,10 +53,10 @@ struct pool_entry {
 struct pool_thread {
     async_pool_t *pool;
     port_thread_t thread;
-    pool_job_t *job; /* the thread's own: the one whose procedure runs */
-    uint64_t job_id; /* its id, 0: none */
-    bool busy;       /* counted in the pool's busy */
-    bool idle;       /* in the pool's list of idle threads */
+    pool_job_t *job;       /* the thread's own: the one whose procedure runs */
+    uint64_t job_id;       /* its id, 0: none */
+    bool busy;             /* counted in the pool's busy */
+    bool idle;             /* in the pool's list of idle threads */
     _Atomic uint32_t park; /* SPINNING to SLEEPING by the thread; to WOKEN by others, under lock */
     pool_thread_t *idle_prev, *idle_next;
     pool_thread_t *prev, *next; /* of all that are alive */
@@ -99,7 +99,7 @@ struct async_pool {
     alignas(PORT_CACHE_LINE) _Atomic(pool_job_t *) returned;
     /* one for the owner, one for each live thread, one for each job not yet returned */
     _Atomic size_t refs;
-    port_eventcount_t quiet; /* once shut: busy or live has become 0 */
+    port_eventcount_t quiet;                           /* once shut: busy or live has become 0 */
     alignas(PORT_CACHE_LINE) _Atomic uint32_t spinner; /* an idle thread spins */
 };
 

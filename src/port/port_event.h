@@ -32,7 +32,7 @@ typedef struct port_event {
 #endif
 
 int port_event_init(port_event_t *event, bool manual_reset, bool initial); /* 0 or an errno value */
-void port_event_destroy(port_event_t *event); /* nobody waits */
+void port_event_destroy(port_event_t *event);                              /* nobody waits */
 void port_event_set(port_event_t *event);
 void port_event_reset(port_event_t *event);
 

@@ -13,16 +13,22 @@
 typedef struct port_mutex {
     void *lock; /* an SRWLOCK, which is one pointer */
 } port_mutex_t;
-#define PORT_MUTEX_INIT { NULL }
+#define PORT_MUTEX_INIT \
+    {                   \
+        NULL            \
+    }
 #else
 #include <pthread.h>
 typedef struct port_mutex {
     pthread_mutex_t lock;
 } port_mutex_t;
-#define PORT_MUTEX_INIT { PTHREAD_MUTEX_INITIALIZER }
+#define PORT_MUTEX_INIT           \
+    {                             \
+        PTHREAD_MUTEX_INITIALIZER \
+    }
 #endif
 
-int port_mutex_init(port_mutex_t *mutex); /* 0 or an errno value */
+int port_mutex_init(port_mutex_t *mutex);     /* 0 or an errno value */
 void port_mutex_destroy(port_mutex_t *mutex); /* unlocked */
 void port_mutex_lock(port_mutex_t *mutex);
 bool port_mutex_trylock(port_mutex_t *mutex); /* true: locked */

@@ -92,8 +92,8 @@ int main(void)
             }
         }
     }
-    printf("%d messages, %d jobs, %d name, %d post, %d timer, %d worker, console %s\n", next, jobs, names,
-           posts, timers, ended, async_console_type_name(ASYNC_CONSOLE_TYPE_REAL));
+    printf("%d messages, %d jobs, %d name, %d post, %d timer, %d worker, console %s\n", next, jobs,
+           names, posts, timers, ended, async_console_type_name(ASYNC_CONSOLE_TYPE_REAL));
     async_worker_join(worker, -1);
     async_worker_destroy(worker);
     async_resolver_destroy(resolver);
