@@ -2,7 +2,7 @@
 /*
  * runtime.c - the event loop beside its peers
  *
- *     bench/runtime [ROW...]
+ *     bench/runtime [-c TEXT] [ROW...]
  *
  * Every row measures all candidates in turn, several rounds, and prints medians and ratios to the
  * first one: all see the same state of the machine.  "cpu" is processor time of the process that
@@ -151,7 +151,7 @@ static void pass_line(unsigned mine, unsigned times)
         unsigned spins = 0;
 
         while (atomic_load_explicit(&line, memory_order_acquire) % 2 != mine) {
-            if (++spins % 4096 == 0)
+            if (++spins % 256 == 0)
                 sched_yield();
         }
         atomic_fetch_add_explicit(&line, 1, memory_order_release);
@@ -168,8 +168,8 @@ static double canary(void)
 {
     double best = 1e9;
 
-    for (int batch = 0; batch < 20; batch++) {
-        unsigned times = 5000;
+    for (int batch = 0; batch < 10; batch++) {
+        unsigned times = 1000;
         pthread_t thread;
         double each;
         uint64_t start;
@@ -197,16 +197,27 @@ static bool is_asked(int argc, char **argv, const char *name)
 int main(int argc, char **argv)
 {
     const loop_kind_t *candidates[MOST_CANDIDATES];
+    const char *text = "";
     struct rlimit limit;
     size_t count = 0;
+
+    if (argc > 2 && strcmp(argv[1], "-c") == 0) {
+        text = argv[2];
+        argc -= 2;
+        argv += 2;
+    }
 
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     start_idle_thread();
     for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
-        loop_t *loop = kinds[k]->open != NULL ? kinds[k]->open(kinds[k]) : NULL;
+        loop_t *loop = NULL;
 
+        if (strstr(kinds[k]->name, text) == NULL)
+            continue;
+        if (kinds[k]->open != NULL)
+            loop = kinds[k]->open(kinds[k]);
         if (loop == NULL) {
             printf("left out: %s\n", kinds[k]->name);
             continue;
