@@ -372,6 +372,62 @@ START_TEST(ring_recycles)
 }
 END_TEST
 
+/* ---- The ring grows while a chunk is emptied. ---- */
+
+typedef struct contest {
+    runtime_completions_t *ring;
+    size_t posts;
+} contest_t;
+
+static void post_on(void *arg)
+{
+    contest_t *contest = arg;
+
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_int_eq(runtime_completion_post(contest->ring, contest->posts + i, 0), 0);
+}
+
+static void take_chunk(void *arg)
+{
+    contest_t *contest = arg;
+    async_event_t ev[COMPLETION_CHUNK];
+
+    ck_assert_int_eq(runtime_completion_take(contest->ring, ev, COMPLETION_CHUNK),
+                     COMPLETION_CHUNK);
+    ck_assert_uint_eq(ev[0].completion_key, 0);
+}
+
+/* The directory is full.  A poster needs a chunk, and the loop thread gives one back, at the same time:
+ * there is one place, that which the emptied chunk has left. */
+START_TEST(ring_grows_beside_taker)
+{
+    size_t posts = COMPLETION_CHUNK << _i, next = COMPLETION_CHUNK;
+    contest_t contest = {.ring = ring_make(0), .posts = posts};
+    port_thread_attr_t attr = {.name = "contest"};
+    port_thread_t poster_thread, taker;
+    async_event_t ev[64];
+    int n;
+
+    for (size_t i = 0; i < posts; i++)
+        ck_assert_int_eq(runtime_completion_post(contest.ring, i, 0), 0);
+    /* Both come to the lock before either has it, the poster first. */
+    port_mutex_lock(&contest.ring->lock);
+    ck_assert_int_eq(port_thread_create(&poster_thread, post_on, &contest, &attr), 0);
+    usleep(20000);
+    ck_assert_int_eq(port_thread_create(&taker, take_chunk, &contest, &attr), 0);
+    usleep(20000);
+    port_mutex_unlock(&contest.ring->lock);
+    port_thread_join(&poster_thread);
+    port_thread_join(&taker);
+    while ((n = runtime_completion_take(contest.ring, ev, 64)) > 0) {
+        for (int i = 0; i < n; i++)
+            ck_assert_uint_eq(ev[i].completion_key, next++);
+    }
+    ck_assert_uint_eq(next, posts + 2);
+    ring_free(contest.ring);
+}
+END_TEST
+
 /* ---- Timers, against a sorted list. ---- */
 
 typedef struct model {
@@ -570,6 +626,7 @@ int main(void)
     tcase_add_test(tc, ring_limit);
     tcase_add_test(tc, ring_memory);
     tcase_add_test(tc, ring_recycles);
+    tcase_add_loop_test(tc, ring_grows_beside_taker, 1, 6);
     tcase_add_test(tc, timer_model);
     tcase_add_test(tc, timer_periodic);
     tcase_add_test(tc, timer_million);
