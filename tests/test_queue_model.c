@@ -828,7 +828,6 @@ static const program_t programs[] = {
     {"clear and drop 1", 1, DROP, LARGE, {two_sends, one_send, clear_and_take}},
     {"block", 1, BLOCK, 0, {one_send, one_send, take_all}},
     {"block 1", 1, BLOCK, LARGE, {two_sends, one_send, take_all}},
-    {"block 2", 2, BLOCK, LARGE, {two_sends, two_sends, take_all}},
     {"block timed", 1, BLOCK, LARGE, {two_waiting, one_waiting, take_all}},
     {"plain timed", 1, 0, 0, {one_waiting, one_waiting, take_all}},
     {"plain timed 1", 1, 0, LARGE, {two_waiting, one_waiting, take_all}},
@@ -847,8 +846,8 @@ static const program_t programs[] = {
 
 /* Each must be found by its program. */
 static const mutant_t mutants[] = {
-    {"plain 1", STEP_WRITE, "send", "->tail"},                     /* claims without comparing */
-    {"drop", STEP_WRITE, "queue_find_place", "->word"},            /* drops without comparing */
+    {"plain 1", STEP_WRITE, "async_queue_enqueue", "->tail"},      /* claims without comparing */
+    {"drop", STEP_WRITE, "async_queue_enqueue", "->word"},         /* drops without comparing */
     {"drop", STEP_WRITE, "take_dropping", "->word"},               /* takes without comparing */
     {"clear and drop", STEP_WRITE, "clear_one", "->word"},         /* clears without comparing */
     {"reserve 1", STEP_WRITE, "settle", "mark"},                   /* a commit is forgotten */

@@ -99,7 +99,7 @@ struct async_queue {
 
     /* ---- The consumer's; the atomics are read by get_stats, is_empty and bind too. */
     alignas(PORT_CACHE_LINE) _Atomic uint64_t head; /* position; with DROP_OLDEST a lower bound */
-    _Atomic uint64_t delivered;                     /* messages given to the consumer */
+    _Atomic uint64_t delivered; /* with DROP_OLDEST; else it follows from the head */
     _Atomic uint64_t discarded; /* positions before head that were dropped or cleared */
     _Atomic uint64_t consumer;  /* the thread that last called dequeue or peek */
     _Atomic uint32_t held;      /* QUEUE_HELD_* */
@@ -227,11 +227,10 @@ void queue_wait_copy(const async_queue_t *q, unsigned turn);
 /* The end of a failed enqueue or reserve: counts it, sets errno. */
 bool queue_reject(async_queue_t *q, int err);
 
-/* To be called after a CAS of the tail from old to new. */
-static inline void queue_count_wrap(async_queue_t *q, uint64_t old, uint64_t new)
+/* To be called after a CAS of the tail to next. */
+static inline void queue_count_wrap(async_queue_t *q, uint64_t next)
 {
-    /* only a lap that went through 0 makes it smaller by so much */
-    if (PORT_UNLIKELY(queue_lap(q, new) < queue_lap(q, old)))
+    if (PORT_UNLIKELY((next & ~q->control_mask) == 0))
         /* pairs with the load in queue_accepted: who sees the count sees the wrapped tail */
         atomic_fetch_add_explicit(&q->tail_wraps, 1, memory_order_release);
 }

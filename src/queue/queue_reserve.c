@@ -187,7 +187,7 @@ void async_queue_commit(async_queue_t *queue, void *slot, size_t size)
         /* acquire: all that led to this state, so the cell is seen writable (see queue_impl.h) */
     } while (!atomic_compare_exchange_weak_explicit(&queue->tail, &tail, next, memory_order_seq_cst,
                                                     memory_order_acquire));
-    queue_count_wrap(queue, tail, next);
+    queue_count_wrap(queue, next);
     at = queue_cell(queue, tail);
     /* as in queue_send.c */
     notify = atomic_load_explicit(&queue->notify, memory_order_seq_cst);

@@ -62,23 +62,35 @@ int queue_find_place(async_queue_t *q, uint64_t tail)
     return queue_state(q, cell) == lap - q->lap_one ? EINPROGRESS : EBUSY;
 }
 
-/* Puts the message into the cell that the caller has claimed, and publishes it. */
-static inline void fill(async_queue_t *q, uint64_t tail, uint64_t cell, const message_t *message)
+/*
+ * What a claimed cell needs.  notify is loaded after the CAS of the tail, both seq_cst: a binding
+ * that this load misses sees our claim in the tail (pairs with queue_bind).
+ */
+static inline uint32_t notify_of(const async_queue_t *q)
 {
-    queue_cell_t *at = queue_cell(q, tail);
-    /*
-     * After the CAS of the tail, both seq_cst: a binding that this load misses sees our claim in
-     * the tail (pairs with queue_bind).
-     */
-    uint32_t notify = atomic_load_explicit(&q->notify, memory_order_seq_cst);
+    return atomic_load_explicit(&q->notify, memory_order_seq_cst);
+}
 
-    queue_copy(queue_slot(q, queue_slot_number(q, cell)), message->data, message->size);
-    atomic_store_explicit(&at->size, message->size, memory_order_relaxed);
-    /* publishes slot and size; pairs with the consumer's load of the word */
-    atomic_store_explicit(&at->word, queue_lap(q, tail) | q->readable | queue_slot_number(q, cell),
-                          memory_order_release);
+/* Publishes the slot that was filled, and its size. */
+static inline void publish(async_queue_t *q, queue_cell_t *at, uint64_t cell, size_t size,
+                           uint32_t notify)
+{
+    atomic_store_explicit(&at->size, size, memory_order_relaxed);
+    /* the same lap and slot, readable; pairs with the consumer's load of the word */
+    atomic_store_explicit(&at->word, cell | q->readable, memory_order_release);
     if (PORT_UNLIKELY(notify != 0))
         queue_signal(q);
+}
+
+/* Apart, so that the way of the common sizes saves no registers for a call. */
+static PORT_NOINLINE bool fill(async_queue_t *q, queue_cell_t *at, uint64_t cell, const void *data,
+                               size_t size)
+{
+    uint32_t notify = notify_of(q);
+
+    queue_copy(queue_slot(q, queue_slot_number(q, cell)), data, size);
+    publish(q, at, cell, size, notify);
+    return true;
 }
 
 /* The way through open reservations, full and closed queues: claims a cell by *tail. */
@@ -105,30 +117,18 @@ static PORT_NOINLINE int claim_slowly(async_queue_t *q, uint64_t *tail)
     }
 }
 
-static inline int send(async_queue_t *q, const message_t *message)
+static int send(async_queue_t *q, const message_t *message)
 {
-    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
-    uint64_t cell;
-    int err;
+    uint64_t tail;
+    queue_cell_t *at;
+    int err = claim_slowly(q, &tail);
 
-    for (;;) {
-        /* pairs with the stores that free a cell */
-        cell = atomic_load_explicit(&queue_cell(q, tail)->word, memory_order_acquire);
-        /* writable in the tail's lap, and neither reservations nor closed */
-        if (PORT_UNLIKELY((tail & q->control_mask) != 0 ||
-                          queue_state(q, cell) != queue_lap(q, tail)))
-            break;
-        if (PORT_LIKELY(atomic_compare_exchange_weak_explicit(
-                &q->tail, &tail, queue_next(q, tail), memory_order_seq_cst, memory_order_acquire)))
-            goto claimed;
-    }
-    err = claim_slowly(q, &tail);
     if (err != 0)
         return err;
-    cell = atomic_load_explicit(&queue_cell(q, tail)->word, memory_order_acquire);
-claimed:
-    queue_count_wrap(q, tail, queue_next(q, tail));
-    fill(q, tail, cell, message);
+    queue_count_wrap(q, queue_next(q, tail));
+    at = queue_cell(q, tail);
+    fill(q, at, atomic_load_explicit(&at->word, memory_order_acquire), message->data,
+         message->size);
     return 0;
 }
 
@@ -143,21 +143,61 @@ static inline int check(const async_queue_t *q, const void *data, size_t size)
     return q == NULL || (data == NULL && size != 0) ? EINVAL : 0;
 }
 
-bool async_queue_enqueue(async_queue_t *queue, const void *data, size_t size)
+static PORT_NOINLINE bool enqueue_slowly(async_queue_t *q, const void *data, size_t size)
 {
     message_t message = {data, size};
-    int err = check(queue, data, size);
+    int err = check(q, data, size);
 
-    if (PORT_UNLIKELY(err != 0))
+    if (err != 0)
         return port_fail_false(err);
-    if (PORT_UNLIKELY(size > queue->max_size))
-        return queue_reject(queue, EMSGSIZE);
-    err = send(queue, &message);
-    if (PORT_LIKELY(err == 0))
+    if (size > q->max_size)
+        return queue_reject(q, EMSGSIZE);
+    err = send(q, &message);
+    if (err == EAGAIN && (q->flags & ASYNC_QUEUE_BLOCK_WRITER) != 0)
+        err = queue_wait_place(q, -1, send_attempt, &message);
+    return err == 0 || queue_reject(q, err);
+}
+
+bool async_queue_enqueue(async_queue_t *queue, const void *data, size_t size)
+{
+    uint64_t tail, next, cell, lap;
+    queue_cell_t *at;
+
+    if (PORT_UNLIKELY(check(queue, data, size) != 0 || size > queue->max_size))
+        return enqueue_slowly(queue, data, size);
+    tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
+    do {
+        at = queue_cell(queue, tail);
+        /* pairs with the stores that free a cell */
+        cell = atomic_load_explicit(&at->word, memory_order_acquire);
+        lap = queue_lap(queue, tail);
+        if (PORT_UNLIKELY((tail & queue->control_mask) != 0))
+            return enqueue_slowly(queue, data, size);
+        if (PORT_UNLIKELY(queue_state(queue, cell) != lap)) {
+            /* full: drop the oldest, which lies just where the new one goes (see queue_find_place)
+             */
+            uint64_t freed = lap | queue_slot_number(queue, cell);
+
+            if (!(queue->flags & ASYNC_QUEUE_DROP_OLDEST) ||
+                queue_state(queue, cell) != lap - queue->lap_one + queue->readable ||
+                !atomic_compare_exchange_strong_explicit(
+                    &at->word, &cell, freed, memory_order_acq_rel, memory_order_relaxed))
+                return enqueue_slowly(queue, data, size);
+            cell = freed;
+        }
+        next = queue_next(queue, tail);
+        /* acquire and release: a claim sees all that led to the state of the tail before it */
+    } while (PORT_UNLIKELY(!atomic_compare_exchange_weak_explicit(
+        &queue->tail, &tail, next, memory_order_seq_cst, memory_order_acquire)));
+    queue_count_wrap(queue, next);
+    if (size == 64 && PORT_LIKELY(queue_slot_number(queue, cell) <= queue->capacity)) {
+        uint32_t notify = notify_of(queue);
+
+        memcpy(queue->slots + queue_slot_number(queue, cell) * queue->stride, data, 64);
+        publish(queue, at, cell, 64, notify);
         return true;
-    if (err == EAGAIN && (queue->flags & ASYNC_QUEUE_BLOCK_WRITER) != 0)
-        err = queue_wait_place(queue, -1, send_attempt, &message);
-    return err == 0 || queue_reject(queue, err);
+    }
+    return fill(queue, at, cell, data, size);
 }
 
 bool async_queue_enqueue_timed(async_queue_t *queue, const void *data, size_t size, int timeout_ms)
@@ -191,8 +231,8 @@ static int send_unless_stopped(async_queue_t *q, void *arg)
 {
     interruptible_t *wait = arg;
 
-    /* after wait_once's fence; pairs with the one in queue_interrupt's notify: it sees us waiting, or
-     * we see the word */
+    /* after wait_once's fence; pairs with the one in queue_interrupt's notify: it sees us waiting,
+     * or we see the word */
     if (atomic_load_explicit(wait->stop, memory_order_relaxed) != 0)
         return EINTR;
     return send(q, &wait->message);

@@ -79,6 +79,9 @@ void async_queue_get_stats(const async_queue_t *queue, async_queue_stats_t *stat
     ring = in_ring(queue, tail);
     stats->capacity = queue->capacity;
     stats->max_msg_size = queue->max_size;
+    /* without drops the consumer does not count what it takes */
+    if (!(queue->flags & ASYNC_QUEUE_DROP_OLDEST))
+        stats->dequeue_count = stats->enqueue_count - ring - held - known;
     /* a peeked message takes no place from new ones: the one too many counts as taken */
     if (ring + held > queue->capacity)
         stats->dequeue_count++;

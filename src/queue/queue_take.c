@@ -154,7 +154,6 @@ static inline void free_head(async_queue_t *q, uint64_t cell)
 {
     uint64_t head = OWN(q->head);
 
-    SET(q->delivered, OWN(q->delivered) + 1);
     SET(q->head, queue_next(q, head));
     /* the bytes have been read; pairs with the producers' load of the word */
     atomic_store_explicit(&queue_cell(q, head)->word,
@@ -167,7 +166,8 @@ static inline void free_head(async_queue_t *q, uint64_t cell)
 static void free_held(async_queue_t *q)
 {
     q->spare_slot = q->held_slot;
-    SET(q->delivered, OWN(q->delivered) + 1);
+    if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
+        SET(q->delivered, OWN(q->delivered) + 1);
     atomic_store_explicit(&q->held, QUEUE_HELD_NONE, memory_order_release);
 }
 
@@ -197,8 +197,8 @@ static PORT_NOINLINE int dequeue_detached(async_queue_t *q, void *buffer, size_t
     return err;
 }
 
-static inline int dequeue_in_place(async_queue_t *q, void *buffer, size_t buffer_size,
-                                   size_t *out_size)
+static PORT_NOINLINE int dequeue_in_place(async_queue_t *q, void *buffer, size_t buffer_size,
+                                          size_t *out_size)
 {
     uint64_t head = OWN(q->head);
     queue_cell_t *at = queue_cell(q, head);
@@ -210,9 +210,9 @@ static inline int dequeue_in_place(async_queue_t *q, void *buffer, size_t buffer
         return take_nothing(q);
     err = deliver(buffer, buffer_size, out_size, queue_slot(q, queue_slot_number(q, cell)),
                   atomic_load_explicit(&at->size, memory_order_relaxed));
-    if (PORT_UNLIKELY(err != 0))
+    if (err != 0)
         return err;
-    if (PORT_UNLIKELY((q->lost | q->skipped) != 0) && OWN(q->held) == QUEUE_HELD_NONE)
+    if (OWN(q->held) == QUEUE_HELD_NONE)
         set_lost(q);
     SET(q->held, QUEUE_HELD_NONE);
     free_head(q, cell);
@@ -225,22 +225,69 @@ static inline void set_consumer(async_queue_t *q)
 
     if (PORT_UNLIKELY(token == 0))
         token = port_thread_token();
-    SET(q->consumer, token);
+    if (PORT_UNLIKELY(OWN(q->consumer) != token))
+        SET(q->consumer, token);
 }
 
-bool async_queue_dequeue(async_queue_t *queue, void *buffer, size_t buffer_size, size_t *out_size)
+static PORT_NOINLINE bool dequeue_slowly(async_queue_t *q, void *buffer, size_t buffer_size,
+                                         size_t *out_size)
 {
     int err;
 
+    if (q == NULL || (buffer == NULL && buffer_size != 0))
+        return port_fail_false(EINVAL);
+    set_consumer(q);
+    if ((q->flags & ASYNC_QUEUE_DROP_OLDEST) != 0 || OWN(q->held) == QUEUE_HELD_DETACHED)
+        err = dequeue_detached(q, buffer, buffer_size, out_size);
+    else
+        err = dequeue_in_place(q, buffer, buffer_size, out_size);
+    return err == 0 || port_fail_false(err);
+}
+
+/* The fast way of a message of 64 bytes or another size; anything unusual goes by dequeue_slowly.
+ */
+bool async_queue_dequeue(async_queue_t *queue, void *buffer, size_t buffer_size, size_t *out_size)
+{
+    uint64_t head, cell, freed, next;
+    queue_cell_t *at;
+    uint32_t slot;
+    size_t size;
+
     if (PORT_UNLIKELY(queue == NULL || (buffer == NULL && buffer_size != 0)))
         return port_fail_false(EINVAL);
+    if (PORT_UNLIKELY((OWN(queue->held) | queue->lost | queue->skipped) != 0))
+        return dequeue_slowly(queue, buffer, buffer_size, out_size);
     set_consumer(queue);
-    if (PORT_UNLIKELY((queue->flags & ASYNC_QUEUE_DROP_OLDEST) != 0 ||
-                      OWN(queue->held) == QUEUE_HELD_DETACHED))
-        err = dequeue_detached(queue, buffer, buffer_size, out_size);
-    else
-        err = dequeue_in_place(queue, buffer, buffer_size, out_size);
-    return PORT_LIKELY(err == 0) || port_fail_false(err);
+    head = OWN(queue->head);
+    next = queue_next(queue, head);
+    at = queue_cell(queue, head);
+    /* pairs with the writer's publishing store */
+    cell = atomic_load_explicit(&at->word, memory_order_acquire);
+    size = atomic_load_explicit(&at->size, memory_order_relaxed);
+    slot = queue_slot_number(queue, cell);
+    if (PORT_UNLIKELY(queue_state(queue, cell) != (queue_lap(queue, head) | queue->readable) ||
+                      size > buffer_size))
+        return dequeue_slowly(queue, buffer, buffer_size, out_size);
+    freed = queue_lap(queue, head) + queue->lap_one;
+    if (queue->flags & ASYNC_QUEUE_DROP_OLDEST) {
+        /* as in take_dropping */
+        if (!atomic_compare_exchange_strong_explicit(&at->word, &cell, freed | queue->spare_slot,
+                                                     memory_order_acq_rel, memory_order_relaxed))
+            return dequeue_slowly(queue, buffer, buffer_size, out_size);
+        queue->spare_slot = slot;
+        SET(queue->delivered, OWN(queue->delivered) + 1);
+        SET(queue->head, next);
+        queue_copy(buffer, queue_slot(queue, slot), size);
+    } else {
+        SET(queue->head, next);
+        queue_copy(buffer, queue_slot(queue, slot), size);
+        /* the bytes have been read; pairs with the producers' load of the word */
+        atomic_store_explicit(&at->word, freed | slot, memory_order_release);
+        places_freed(queue);
+    }
+    if (out_size != NULL)
+        *out_size = size;
+    return true;
 }
 
 const void *async_queue_peek(async_queue_t *queue, size_t *out_size)
