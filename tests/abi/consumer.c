@@ -30,13 +30,20 @@ int main(void)
 {
     async_worker_options_t options = ASYNC_WORKER_OPTIONS_INIT;
     async_runtime_t *runtime = async_runtime_init();
-    async_queue_t *queue = async_queue_create(5, sizeof(int), ASYNC_QUEUE_BLOCK_WRITER);
-    async_pool_t *pool = async_pool_create(runtime, NULL);
-    async_resolver_t *resolver = async_resolver_create(runtime, KEY_NAME, NULL);
+    async_queue_t *queue;
+    async_pool_t *pool;
+    async_resolver_t *resolver;
     async_worker_t *worker;
     int next = 0, jobs = 0, names = 0, posts = 0, timers = 0, ended = 0, i;
 
-    if (runtime == NULL || queue == NULL || pool == NULL || resolver == NULL ||
+    if (runtime == NULL) {
+        fprintf(stderr, "cannot start: %s\n", strerror(async_last_error()));
+        return 1;
+    }
+    queue = async_queue_create(5, sizeof(int), ASYNC_QUEUE_BLOCK_WRITER);
+    pool = async_pool_create(runtime, NULL);
+    resolver = async_resolver_create(runtime, KEY_NAME, NULL);
+    if (queue == NULL || pool == NULL || resolver == NULL ||
         async_runtime_bind_queue(runtime, queue, KEY_QUEUE) != 0) {
         fprintf(stderr, "cannot start: %s\n", strerror(async_last_error()));
         return 1;
