@@ -170,8 +170,8 @@ static double transfer(const struct peer *peer, const struct row *row)
 }
 
 /*
- * ---- One thread.  Timed in short batches, of which the median counts: a batch is shorter than a turn
- * on the processor, so that other programs spoil few of them.
+ * ---- One thread.  Timed in short batches, of which the median counts: a batch is shorter than a
+ * turn on the processor, so that other programs spoil few of them.
  */
 #define BATCH 500u
 #define BATCHES_MAX 4000u
@@ -217,7 +217,8 @@ static double push_full(const struct peer *peer, const struct row *row)
         }
         batches[b] = (double)(bench_now() - start) / BATCH;
     }
-    bench_check(peer->pop(q, out, row->size) && out[0] == n * BATCH - row->capacity, "not the oldest");
+    bench_check(peer->pop(q, out, row->size) && out[0] == n * BATCH - row->capacity,
+                "not the oldest");
     peer->close(q);
     return bench_median(batches, n);
 }

@@ -293,10 +293,10 @@ static void glib_close(void *queue)
 #pragma GCC diagnostic ignored "-Wnull-dereference"
 #include <ck_ring.h>
 
-#define CK_SIZE(bytes)                                                                             \
-    struct ck_message_##bytes {                                                                    \
-        char data[bytes];                                                                          \
-    };                                                                                             \
+#define CK_SIZE(bytes)          \
+    struct ck_message_##bytes { \
+        char data[bytes];       \
+    };                          \
     CK_RING_PROTOTYPE(m##bytes, ck_message_##bytes)
 
 CK_SIZE(16)
@@ -321,16 +321,16 @@ static void *ck_open(size_t capacity, size_t size, enum policy policy)
     return q;
 }
 
-#define CK_CALL(call, at)                                                                          \
-    switch (size) {                                                                                \
-    case 16:                                                                                       \
-        return CK_RING_##call(m16, &q->ring, q->buffer, (struct ck_message_16 *)(at));             \
-    case 64:                                                                                       \
-        return CK_RING_##call(m64, &q->ring, q->buffer, (struct ck_message_64 *)(at));             \
-    case 256:                                                                                      \
-        return CK_RING_##call(m256, &q->ring, q->buffer, (struct ck_message_256 *)(at));           \
-    default:                                                                                       \
-        return CK_RING_##call(m1024, &q->ring, q->buffer, (struct ck_message_1024 *)(at));         \
+#define CK_CALL(call, at)                                                                  \
+    switch (size) {                                                                        \
+    case 16:                                                                               \
+        return CK_RING_##call(m16, &q->ring, q->buffer, (struct ck_message_16 *)(at));     \
+    case 64:                                                                               \
+        return CK_RING_##call(m64, &q->ring, q->buffer, (struct ck_message_64 *)(at));     \
+    case 256:                                                                              \
+        return CK_RING_##call(m256, &q->ring, q->buffer, (struct ck_message_256 *)(at));   \
+    default:                                                                               \
+        return CK_RING_##call(m1024, &q->ring, q->buffer, (struct ck_message_1024 *)(at)); \
     }
 
 static bool ck_push_spsc(void *queue, const void *data, size_t size)

@@ -36,21 +36,21 @@ static const loop_kind_t *const kinds[] = {
     &loop_glib,
 };
 
-#define BURST                                                                                      \
-    {                                                                                              \
-        "ns/post", "cpu ns/post", "wakes/1e6"                                                      \
+#define BURST                                 \
+    {                                         \
+        "ns/post", "cpu ns/post", "wakes/1e6" \
     }
-#define RING                                                                                       \
-    {                                                                                              \
-        "cpu ns/event", "ns/event"                                                                 \
+#define RING                       \
+    {                              \
+        "cpu ns/event", "ns/event" \
     }
-#define TIMERS                                                                                     \
-    {                                                                                              \
-        "re-arm cpu ns", "cancel cpu ns", "expire cpu ns"                                          \
+#define TIMERS                                            \
+    {                                                     \
+        "re-arm cpu ns", "cancel cpu ns", "expire cpu ns" \
     }
-#define ECHO                                                                                       \
-    {                                                                                              \
-        "cpu ns/request", "requests/s", "p50 us", "p99 us"                                         \
+#define ECHO                                               \
+    {                                                      \
+        "cpu ns/request", "requests/s", "p50 us", "p99 us" \
     }
 
 /* clang-format off */

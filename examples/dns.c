@@ -5,8 +5,8 @@
  *     dns [-n IN_FLIGHT] [-4 | -6] [-t TIMEOUT_MS] <names
  *
  * Names come in through async_console, so a slow pipe blocks nobody; when IN_FLIGHT lookups are
- * under way no more lines are taken, the queue of lines fills, and the reader waits.  On a terminal a
- * progress line shows that the loop is alive.  Lines that are empty or begin with # are skipped.
+ * under way no more lines are taken, the queue of lines fills, and the reader waits.  On a terminal
+ * a progress line shows that the loop is alive.  Lines that are empty or begin with # are skipped.
  */
 #include "net.h"
 

@@ -4,11 +4,11 @@
  *
  *     echo [-p PORT] [-t THREADS]
  *
- * Each thread has a runtime and its own connections, and touches nothing else: no lock, no sharing.  The
- * first one accepts and hands the connections over, in turn, by a completion posted to the
- * thread's runtime; the others post back what they have served, by completions too, and it prints the
- * sums once a second.  Reads and writes are posted operations, so that with ASYNCRT_BACKEND=io_uring
- * the kernel does them.  SIGINT and SIGTERM end it.
+ * Each thread has a runtime and its own connections, and touches nothing else: no lock, no sharing.
+ * The first one accepts and hands the connections over, in turn, by a completion posted to the
+ * thread's runtime; the others post back what they have served, by completions too, and it prints
+ * the sums once a second.  Reads and writes are posted operations, so that with
+ * ASYNCRT_BACKEND=io_uring the kernel does them.  SIGINT and SIGTERM end it.
  */
 #include "net.h"
 

@@ -4,10 +4,10 @@
  *
  *     git [-t SECONDS] "clone --progress URL FOLDER" "-C FOLDER log --oneline" ...
  *
- * Each argument is one git command line (words between blanks).  All run at once, as child processes
- * whose output pipes are registered in the runtime; SIGCHLD comes as an event and delivers the exit
- * status; a timer cancels what takes too long; SIGINT and SIGTERM cancel everything.
- * For POSIX systems: it is about processes and pipes.
+ * Each argument is one git command line (words between blanks).  All run at once, as child
+ * processes whose output pipes are registered in the runtime; SIGCHLD comes as an event and
+ * delivers the exit status; a timer cancels what takes too long; SIGINT and SIGTERM cancel
+ * everything. For POSIX systems: it is about processes and pipes.
  */
 #include <asyncrt.h>
 

@@ -4,10 +4,10 @@
  *
  *     gui [SECONDS]            ends by itself after SECONDS
  *
- * The runtime is one GSource: its descriptor (async_runtime_get_fd) is polled by GLib, its next timer
- * (async_runtime_get_timeout) bounds GLib's sleep, and when either is due async_runtime_wait() with
- * timeout 0 hands out the events.  What is typed goes to a worker through one queue, and its answers
- * come back through another; the window never waits for either.
+ * The runtime is one GSource: its descriptor (async_runtime_get_fd) is polled by GLib, its next
+ * timer (async_runtime_get_timeout) bounds GLib's sleep, and when either is due
+ * async_runtime_wait() with timeout 0 hands out the events.  What is typed goes to a worker through
+ * one queue, and its answers come back through another; the window never waits for either.
  */
 #include <asyncrt.h>
 

@@ -5,10 +5,10 @@
  *     hub [-a ADDRESS] [-p PORT] [-i IDLE_SECONDS]
  *
  * One loop thread owns all state.  TCP clients (telnet, nc) talk in lines; a line reaches everyone
- * else in the same room.  The console is one more talker, and gives commands.  What would block runs
- * elsewhere: names in the resolver, commands (/run) in workers, files (/count) in the pool, the
- * output to the terminal in a worker of its own; all of it comes back through queues and completions
- * to the one async_runtime_wait() in main().
+ * else in the same room.  The console is one more talker, and gives commands.  What would block
+ * runs elsewhere: names in the resolver, commands (/run) in workers, files (/count) in the pool,
+ * the output to the terminal in a worker of its own; all of it comes back through queues and
+ * completions to the one async_runtime_wait() in main().
  */
 #include "hub.h"
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mcp - a Model Context Protocol server: JSON-RPC 2.0, one message a line, on standard input and output
+ * mcp - a Model Context Protocol server: JSON-RPC 2.0, one message a line, on standard input and
+ * output
  *
- * Two tools: `resolve` looks a host name up (async_resolver); `slow_job` counts steps in a worker, with
- * progress notifications and cancellation.  The loop thread parses and answers; standard input is read
- * by async_console, standard output is written by a worker of its own, so neither can block the loop.
- * Requests are taken only while there is room for their answers: no answer is ever dropped.
+ * Two tools: `resolve` looks a host name up (async_resolver); `slow_job` counts steps in a worker,
+ * with progress notifications and cancellation.  The loop thread parses and answers; standard input
+ * is read by async_console, standard output is written by a worker of its own, so neither can block
+ * the loop. Requests are taken only while there is room for their answers: no answer is ever
+ * dropped.
  */
 #include <asyncrt.h>
 

@@ -2,8 +2,8 @@
 /*
  * net.h - the few differences between BSD sockets and Winsock that the examples meet
  *
- * libasyncrt takes descriptors and SOCKETs alike and needs none of this; making, reading and closing
- * them is the program's own work.
+ * libasyncrt takes descriptors and SOCKETs alike and needs none of this; making, reading and
+ * closing them is the program's own work.
  */
 #ifndef EXAMPLES_NET_H
 #define EXAMPLES_NET_H

@@ -6,7 +6,7 @@
  *
  * libcurl's multi_socket interface says which descriptors it waits for (socket_callback) and until
  * when (timer_callback); the runtime does the waiting.  With -d every request is a POST of the JSON
- * text.  Failed requests (no connection, time over, status 5xx) are tried again after a pause.  Each
+ * text.  Failed requests (no connection, time over, status 5xx) are tried again after a pause. Each
  * answer is printed when it comes, with the number of its request.
  */
 #include <asyncrt.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * console_test.h - what the console's tests share: standard input replaced, lines awaited, terminals,
- * child processes
+ * console_test.h - what the console's tests share: standard input replaced, lines awaited,
+ * terminals, child processes
  *
  * A helper that cannot do its work fails the test.  Each test runs in a process of its own, so that
  * standard input may be replaced at will.
@@ -68,7 +68,8 @@ bool ct_wait(ct_console_t *ct, int timeout_ms);
 /* Takes the next line as a program does it: dequeue, and wait on EAGAIN; false at the end. */
 bool ct_next(ct_console_t *ct);
 
-/* The next line is text (without its NUL); there is no other line; the end comes, after all lines. */
+/* The next line is text (without its NUL); there is no other line; the end comes, after all lines.
+ */
 void ct_expect(ct_console_t *ct, const char *text);
 void ct_expect_bytes(ct_console_t *ct, const char *bytes, size_t size);
 void ct_expect_nothing(ct_console_t *ct);
@@ -92,8 +93,8 @@ tcflag_t ct_terminal_flags(const ct_terminal_t *terminal); /* ICANON and ECHO bi
 void ct_terminal_shows(const ct_terminal_t *terminal, const char *text);
 void ct_terminal_shows_nothing(const ct_terminal_t *terminal);
 
-/* ---- child processes: run(arg) in a session of its own with the terminal as controlling terminal and
- * standard input; what it returns is its exit status */
+/* ---- child processes: run(arg) in a session of its own with the terminal as controlling terminal
+ * and standard input; what it returns is its exit status */
 
 typedef struct ct_child {
     pid_t pid;

@@ -343,13 +343,12 @@ static void queue_get_stats(void)
     NEED(stats.capacity == 2);
 }
 
-
 /* ---- the table */
 
 const contract_case_t contract_queue[] = {
-    { "asyncrt_version", version, version_signal, NULL },
-    { "asyncrt_version_number", version_number, version_number_signal, NULL },
-    { "async_last_error", last_error, last_error_signal, NULL },
+    {"asyncrt_version", version, version_signal, NULL},
+    {"asyncrt_version_number", version_number, version_number_signal, NULL},
+    {"async_last_error", last_error, last_error_signal, NULL},
     CASE(queue_create),
     CASE(queue_destroy),
     CASE(queue_enqueue),
@@ -367,5 +366,5 @@ const contract_case_t contract_queue[] = {
     CASE(queue_clear),
     CASE(queue_lost),
     CASE(queue_get_stats),
-    { NULL, NULL, NULL, NULL },
+    {NULL, NULL, NULL, NULL},
 };

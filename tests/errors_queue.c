@@ -4,7 +4,6 @@
  */
 #include "errors.h"
 
-
 /* ---- async_queue.h */
 
 void errors_of_queue(void)

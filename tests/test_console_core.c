@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What needs the inside of the library: no memory at any time, and the wait that can be interrupted. */
+/* What needs the inside of the library: no memory at any time, and the wait that can be
+ * interrupted. */
 #include "port/port_memory.h"
 #include "queue/queue_interrupt.h"
 

@@ -317,7 +317,8 @@ START_TEST(full_queue_and_shutdown)
 }
 END_TEST
 
-/* What the console has read ahead of a file is there for the next reader, of this process or another. */
+/* What the console has read ahead of a file is there for the next reader, of this process or
+ * another. */
 START_TEST(file_is_given_back)
 {
     static const char input[] = "1\r\n2\r\n3\r\n4\n";

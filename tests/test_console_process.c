@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Child processes with a controlling terminal: how they end, stop, go to the background, and what the
- * terminal is like afterwards.
+ * Child processes with a controlling terminal: how they end, stop, go to the background, and what
+ * the terminal is like afterwards.
  */
 #include "console_test.h"
 
@@ -160,8 +160,8 @@ static void await_flags(const ct_terminal_t *terminal, tcflag_t flags)
 }
 
 /*
- * A small shell: the leader of the session starts a job in a process group of its own.  It reports 'z'
- * when the job has stopped, and SIGUSR1 makes it bring the job to the foreground.
+ * A small shell: the leader of the session starts a job in a process group of its own.  It reports
+ * 'z' when the job has stopped, and SIGUSR1 makes it bring the job to the foreground.
  */
 typedef struct shell {
     int (*run)(void); /* the job */
@@ -310,7 +310,8 @@ static int run_in_background(void)
     return 0;
 }
 
-/* In the background: not stopped by SIGTTIN or SIGTTOU, not spinning; in the foreground it reads. */
+/* In the background: not stopped by SIGTTIN or SIGTTOU, not spinning; in the foreground it reads.
+ */
 START_TEST(background)
 {
     shell_t shell = {.run = run_in_background};
@@ -347,7 +348,8 @@ static int end_in_background(void)
     return 0;
 }
 
-/* At its end in the background: its own modes are put back, those of the foreground are not touched. */
+/* At its end in the background: its own modes are put back, those of the foreground are not
+ * touched. */
 START_TEST(end_in_the_background)
 {
     shell_t shell = {.run = end_in_background};

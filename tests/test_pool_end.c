@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What async_pool.h promises of the end of pools: shutdown, destroy, either one outliving the other,
- * and forks; on each backend.
+ * What async_pool.h promises of the end of pools: shutdown, destroy, either one outliving the
+ * other, and forks; on each backend.
  */
 #include "test_pool.h"
 

@@ -29,20 +29,20 @@ const char *__tsan_default_options(void)
 }
 
 /* The call fails with this errno, and async_last_error() agrees. */
-#define FAILS(call, err)                                                                           \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        ck_assert_msg(!(call), "%s succeeds", #call);                                              \
-        ck_assert_msg(errno == (err), "%s: errno %d", #call, errno);                               \
-        ck_assert_int_eq(async_last_error(), (err));                                               \
+#define FAILS(call, err)                                             \
+    do {                                                             \
+        errno = 0;                                                   \
+        ck_assert_msg(!(call), "%s succeeds", #call);                \
+        ck_assert_msg(errno == (err), "%s: errno %d", #call, errno); \
+        ck_assert_int_eq(async_last_error(), (err));                 \
     } while (0)
 
 /* The call succeeds and leaves errno alone. */
-#define WORKS(call)                                                                                \
-    do {                                                                                           \
-        errno = 12345;                                                                             \
-        ck_assert_msg((call), "%s fails, errno %d", #call, errno);                                 \
-        ck_assert_int_eq(errno, 12345);                                                            \
+#define WORKS(call)                                                \
+    do {                                                           \
+        errno = 12345;                                             \
+        ck_assert_msg((call), "%s fails, errno %d", #call, errno); \
+        ck_assert_int_eq(errno, 12345);                            \
     } while (0)
 
 static bool put(async_queue_t *q, int value)

@@ -36,22 +36,22 @@ static bool step(const char *where, const char *what, enum step_kind kind, int o
 #undef atomic_thread_fence
 /* step() is false for a mutant: a load gives 0, a store or addition is left out, a compare is
  * blind. */
-#define atomic_load_explicit(p, order)                                                             \
+#define atomic_load_explicit(p, order) \
     (step(__func__, #p, STEP_READ, order) ? __atomic_load_n(p, order) : 0)
-#define atomic_store_explicit(p, value, order)                                                     \
+#define atomic_store_explicit(p, value, order) \
     (step(__func__, #p, STEP_WRITE, order) ? __atomic_store_n(p, value, __ATOMIC_SEQ_CST) : (void)0)
-#define atomic_exchange_explicit(p, value, order)                                                  \
+#define atomic_exchange_explicit(p, value, order) \
     (step(__func__, #p, STEP_WRITE, order) ? __atomic_exchange_n(p, value, order) : 0)
-#define atomic_compare_exchange_strong_explicit(p, old, new, yes, no)                              \
-    (step(__func__, #p, STEP_WRITE, yes) ? __atomic_compare_exchange_n(p, old, new, 0, yes, no)    \
+#define atomic_compare_exchange_strong_explicit(p, old, new, yes, no)                           \
+    (step(__func__, #p, STEP_WRITE, yes) ? __atomic_compare_exchange_n(p, old, new, 0, yes, no) \
                                          : (__atomic_store_n(p, new, __ATOMIC_SEQ_CST), true))
-#define atomic_compare_exchange_weak_explicit(p, old, new, yes, no)                                \
+#define atomic_compare_exchange_weak_explicit(p, old, new, yes, no) \
     atomic_compare_exchange_strong_explicit(p, old, new, yes, no)
-#define atomic_fetch_add_explicit(p, value, order)                                                 \
+#define atomic_fetch_add_explicit(p, value, order) \
     (step(__func__, #p, STEP_WRITE, order) ? __atomic_fetch_add(p, value, order) : *(p))
-#define atomic_fetch_sub_explicit(p, value, order)                                                 \
+#define atomic_fetch_sub_explicit(p, value, order) \
     (step(__func__, #p, STEP_WRITE, order) ? __atomic_fetch_sub(p, value, order) : *(p))
-#define atomic_fetch_or_explicit(p, value, order)                                                  \
+#define atomic_fetch_or_explicit(p, value, order) \
     (step(__func__, #p, STEP_WRITE, order) ? __atomic_fetch_or(p, value, order) : *(p))
 #define atomic_thread_fence(order) ((void)(order))
 

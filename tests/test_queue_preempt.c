@@ -32,9 +32,9 @@ static void step(void)
 #define atomic_load_explicit(p, order) (step(), __atomic_load_n(p, order))
 #define atomic_store_explicit(p, value, order) (step(), __atomic_store_n(p, value, order))
 #define atomic_exchange_explicit(p, value, order) (step(), __atomic_exchange_n(p, value, order))
-#define atomic_compare_exchange_strong_explicit(p, old, new, yes, no)                              \
+#define atomic_compare_exchange_strong_explicit(p, old, new, yes, no) \
     (step(), __atomic_compare_exchange_n(p, old, new, 0, yes, no))
-#define atomic_compare_exchange_weak_explicit(p, old, new, yes, no)                                \
+#define atomic_compare_exchange_weak_explicit(p, old, new, yes, no) \
     (step(), __atomic_compare_exchange_n(p, old, new, 1, yes, no))
 #define atomic_fetch_add_explicit(p, value, order) (step(), __atomic_fetch_add(p, value, order))
 #define atomic_fetch_sub_explicit(p, value, order) (step(), __atomic_fetch_sub(p, value, order))

@@ -78,8 +78,8 @@ static int64_t entered(pid_t id)
     return (int64_t)info.entry.nr;
 }
 
-/* clock_gettime is a system call only where there is no vDSO; memory has tests of its own, and under
- * a sanitizer it comes in other portions. */
+/* clock_gettime is a system call only where there is no vDSO; memory has tests of its own, and
+ * under a sanitizer it comes in other portions. */
 static bool is_counted(int64_t number)
 {
     switch (number) {

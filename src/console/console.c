@@ -3,9 +3,9 @@
  * The console's handle, and its reader: a thread that takes bytes from the system's side
  * (console_platform.h), makes lines of them and puts them into the program's queue.
  *
- * Completions: the queue's hook posts the lines node, merged; the reader posts the end node after the
- * last line is in the queue.  Both live in an announcer, which is the queue's until async_queue_destroy
- * and the runtime's while a node is posted, so that it outlives the console.
+ * Completions: the queue's hook posts the lines node, merged; the reader posts the end node after
+ * the last line is in the queue.  Both live in an announcer, which is the queue's until
+ * async_queue_destroy and the runtime's while a node is posted, so that it outlives the console.
  */
 #include "console/console_lines.h"
 #include "console/console_platform.h"
@@ -60,8 +60,8 @@ struct async_console {
 };
 
 /*
- * The one console of the process: 0, or the fork generation of its owner plus 1 (the child of a fork
- * may have one of its own beside the inherited one).
+ * The one console of the process: 0, or the fork generation of its owner plus 1 (the child of a
+ * fork may have one of its own beside the inherited one).
  */
 static _Atomic uint64_t occupied;
 

@@ -116,8 +116,8 @@ static size_t next_line(console_lines_t *lines, const char **input, size_t *size
     return 0;
 }
 
-/* Whether byte belongs to the escape sequence in text: CSI (ESC [ ... final), SS3 (ESC O x), or a key
- * with Alt (ESC and a character).  The Linux console sends ESC [ [ A for F1. */
+/* Whether byte belongs to the escape sequence in text: CSI (ESC [ ... final), SS3 (ESC O x), or a
+ * key with Alt (ESC and a character).  The Linux console sends ESC [ [ A for F1. */
 static bool escape_continues(const char *text, size_t size, char byte)
 {
     unsigned char b = (unsigned char)byte, last = (unsigned char)text[size - 1];
@@ -140,8 +140,8 @@ static bool key_continues(const console_lines_t *lines, char byte)
     return utf8_tail(lines->text, lines->fill) != 0 && utf8_continues(byte);
 }
 
-/* What arrives in one read and could be an escape sequence is taken for one; the rest of a character
- * is waited for. */
+/* What arrives in one read and could be an escape sequence is taken for one; the rest of a
+ * character is waited for. */
 static size_t next_key(console_lines_t *lines, const char **input, size_t *size)
 {
     if (lines->cr && *size > 0) {

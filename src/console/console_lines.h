@@ -2,10 +2,10 @@
 /*
  * console_lines.h - makes messages of the bytes that a console reads: lines, or single keys
  *
- * A message is text with a NUL behind it that its size counts.  In line mode it ends with '\n' (CRLF
- * becomes '\n', a lone CR stays), or it is a piece of a line that is longer than a message; a piece
- * never ends within a UTF-8 sequence unless the sequence alone is longer than a message.  In key mode
- * it is what one key sends: a character or an escape sequence.
+ * A message is text with a NUL behind it that its size counts.  In line mode it ends with '\n'
+ * (CRLF becomes '\n', a lone CR stays), or it is a piece of a line that is longer than a message; a
+ * piece never ends within a UTF-8 sequence unless the sequence alone is longer than a message.  In
+ * key mode it is what one key sends: a character or an escape sequence.
  */
 #ifndef CONSOLE_LINES_H
 #define CONSOLE_LINES_H
@@ -42,8 +42,8 @@ size_t console_lines_next(console_lines_t *lines, const char **input, size_t *si
 size_t console_lines_finish(console_lines_t *lines);
 
 /*
- * The input that was taken and has not been delivered, the message that was handed out last included:
- * how many bytes, and a copy of them.
+ * The input that was taken and has not been delivered, the message that was handed out last
+ * included: how many bytes, and a copy of them.
  */
 size_t console_lines_rest(const console_lines_t *lines);
 void console_lines_save(const console_lines_t *lines, char *rest);

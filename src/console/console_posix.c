@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 1. The reader sleeps in poll() on the input and a stop descriptor and reads once when there is something.
- *    O_NONBLOCK is a property of the open file, which other processes share: it is never touched.
- * 2. Somebody else may take the input between poll and read, and a read that then blocks could not be
- *    interrupted.  So a terminal or a FIFO is opened once more, for an open file of our own that may be
- *    non-blocking; a socket has MSG_DONTWAIT.  Where the system refuses, the shared one is read.
+ * 1. The reader sleeps in poll() on the input and a stop descriptor and reads once when there is
+ * something. O_NONBLOCK is a property of the open file, which other processes share: it is never
+ * touched.
+ * 2. Somebody else may take the input between poll and read, and a read that then blocks could not
+ * be interrupted.  So a terminal or a FIFO is opened once more, for an open file of our own that
+ * may be non-blocking; a socket has MSG_DONTWAIT.  Where the system refuses, the shared one is
+ * read.
  * 3. Descriptors are our own: the program may close number 0 and use it for something else.
- * 4. In the background a read fails with EIO, since the reader blocks SIGTTIN, and there is no event
- *    that tells of the foreground: the reader looks again after a while, only as long as there is
- *    unread input.
+ * 4. In the background a read fails with EIO, since the reader blocks SIGTTIN, and there is no
+ * event that tells of the foreground: the reader looks again after a while, only as long as there
+ * is unread input.
  */
 #include "console/console_platform.h"
 #include "console/console_terminal_posix.h"
@@ -42,8 +44,8 @@ struct console_input {
 
 /*
  * What a console had read from a pipe or a terminal and not delivered when it was stopped; the next
- * one on the same input begins with it.  Written by the reader at its end, read by the next open: the
- * join of the reader is between.
+ * one on the same input begins with it.  Written by the reader at its end, read by the next open:
+ * the join of the reader is between.
  */
 static struct {
     char *data;

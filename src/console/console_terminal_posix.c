@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 1. The process can end in any thread at any time, so that what is needed to restore the terminal is
- *    in one static structure (there is one terminal on standard input), readable by signal handlers:
- *    constant while `state` is not IDLE, but for the chosen mode, which is one atomic word.
- * 2. Handlers are installed for fatal signals whose disposition is SIG_DFL, no others, and taken away
- *    only where they still are in place.  They restore, set SIG_DFL, and raise the signal again, so
- *    that the process ends as it would have without them.  A handler that somebody puts back after the
- *    console's end (an "earlier disposition") finds IDLE and lets the signal do its default work.
+ * 1. The process can end in any thread at any time, so that what is needed to restore the terminal
+ * is in one static structure (there is one terminal on standard input), readable by signal
+ * handlers: constant while `state` is not IDLE, but for the chosen mode, which is one atomic word.
+ * 2. Handlers are installed for fatal signals whose disposition is SIG_DFL, no others, and taken
+ * away only where they still are in place.  They restore, set SIG_DFL, and raise the signal again,
+ * so that the process ends as it would have without them.  A handler that somebody puts back after
+ * the console's end (an "earlier disposition") finds IDLE and lets the signal do its default work.
  * 3. A child of fork() inherits handlers and modes but not the duty: `owner` tells.
  * 4. A process in the background may change the terminal only where SIGTTOU is blocked.  There the
- *    modes are put back only if they are still those that were chosen: else they are the shell's, or
- *    those of the program in the foreground.
+ *    modes are put back only if they are still those that were chosen: else they are the shell's,
+ * or those of the program in the foreground.
  */
 #include "console/console_terminal_posix.h"
 
@@ -109,7 +109,8 @@ static void put_back(void)
     set_modes(&terminal.saved);
 }
 
-/* pairs with the release stores in console_terminal_set_mode and on_fatal: the other fields are there */
+/* pairs with the release stores in console_terminal_set_mode and on_fatal: the other fields are
+ * there */
 static bool is_ours(void)
 {
     return atomic_load_explicit(&terminal.state, memory_order_acquire) != IDLE &&
@@ -266,7 +267,8 @@ void console_terminal_restore(void)
     put_back();
     uninstall_all();
     atomic_store_explicit(&terminal.state, IDLE, memory_order_seq_cst);
-    /* pairs with the fence in console_terminal_reapply: it sees IDLE, or its modes are overwritten */
+    /* pairs with the fence in console_terminal_reapply: it sees IDLE, or its modes are overwritten
+     */
     atomic_thread_fence(memory_order_seq_cst);
     put_back();
 }

@@ -21,7 +21,8 @@ static inline uint64_t port_clock_after(uint64_t now, uint64_t add)
     return add >= PORT_DEADLINE_NEVER - 1 - now ? PORT_DEADLINE_NEVER - 1 : now + add;
 }
 
-/* The deadline of a timeout in milliseconds: -1 is never, 0 is 0 (always past, no clock is read). */
+/* The deadline of a timeout in milliseconds: -1 is never, 0 is 0 (always past, no clock is read).
+ */
 static inline uint64_t port_deadline(int timeout_ms)
 {
     if (timeout_ms < 0)

@@ -5,7 +5,8 @@
 #ifndef PORT_COMPILER_H
 #define PORT_COMPILER_H
 
-/* The destructive-interference distance: data written by different threads is kept this far apart. */
+/* The destructive-interference distance: data written by different threads is kept this far apart.
+ */
 #define PORT_CACHE_LINE 64
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * port_memory.h - every allocation of the library, with a hook that lets tests refuse and count them
+ * port_memory.h - every allocation of the library, with a hook that lets tests refuse and count
+ * them
  */
 #ifndef PORT_MEMORY_H
 #define PORT_MEMORY_H
@@ -21,8 +22,8 @@ void *port_alloc_aligned(size_t size, size_t align);
 void port_free_aligned(void *memory);
 
 /*
- * Tests only: called before each allocation, false makes it fail.  NULL takes the hook away.  May be
- * called by any thread that allocates.
+ * Tests only: called before each allocation, false makes it fail.  NULL takes the hook away.  May
+ * be called by any thread that allocates.
  */
 typedef bool (*port_memory_hook_t)(size_t size);
 void port_memory_set_hook(port_memory_hook_t hook);

@@ -10,9 +10,9 @@
 #include <stdatomic.h>
 
 /*
- * As async_queue_enqueue(), but on a full queue waits whatever the policy (DROP_OLDEST never waits).
- * Returns 0, EINTR (*stop is not 0; only looked at when the queue is full), EPIPE (closed), EAGAIN
- * (DROP_OLDEST: open reservations hold every place), EMSGSIZE, or EDEADLK.
+ * As async_queue_enqueue(), but on a full queue waits whatever the policy (DROP_OLDEST never
+ * waits). Returns 0, EINTR (*stop is not 0; only looked at when the queue is full), EPIPE (closed),
+ * EAGAIN (DROP_OLDEST: open reservations hold every place), EMSGSIZE, or EDEADLK.
  */
 int queue_enqueue_interruptible(async_queue_t *queue, const void *data, size_t size,
                                 const _Atomic uint32_t *stop);

@@ -2,20 +2,20 @@
 /*
  * backend_uring.c - io_uring for posted operations, an epoll set inside for readiness
  *
- * Why two: a poll request of io_uring holds the file open.  A program that closes a descriptor without
- * remove would keep its peer waiting for the end of the connection, and the registration could not tell
- * a number that is used again.  An epoll set follows the descriptor's life, is level-triggered, and
- * answers errors at once.  So readiness is backend_epoll's, and the ring waits for that set by a poll
- * request of its own: with operations under way, one io_uring_enter() submits all that was
- * posted, waits for ends, readiness and wakes alike, and fetches what has ended.  Without any, it is
- * epoll_wait() alone.
+ * Why two: a poll request of io_uring holds the file open.  A program that closes a descriptor
+ * without remove would keep its peer waiting for the end of the connection, and the registration
+ * could not tell a number that is used again.  An epoll set follows the descriptor's life, is
+ * level-triggered, and answers errors at once.  So readiness is backend_epoll's, and the ring waits
+ * for that set by a poll request of its own: with operations under way, one io_uring_enter()
+ * submits all that was posted, waits for ends, readiness and wakes alike, and fetches what has
+ * ended.  Without any, it is epoll_wait() alone.
  *
- * The ring is used by whatever thread calls wait, close or start, one at a time, which need not be the
- * thread that made it: hence COOP_TASKRUN, and not SINGLE_ISSUER with DEFER_TASKRUN, which bind a ring
- * to one thread for good.
+ * The ring is used by whatever thread calls wait, close or start, one at a time, which need not be
+ * the thread that made it: hence COOP_TASKRUN, and not SINGLE_ISSUER with DEFER_TASKRUN, which bind
+ * a ring to one thread for good.
  *
- * Operations are receives and sends on sockets.  On anything else (the first answer is ENOTSOCK) the
- * ring polls and the transfer is runtime_transfer's, which raises no SIGPIPE and never blocks.
+ * Operations are receives and sends on sockets.  On anything else (the first answer is ENOTSOCK)
+ * the ring polls and the transfer is runtime_transfer's, which raises no SIGPIPE and never blocks.
  */
 #include "port/port_clock.h"
 #include "port/port_memory.h"
@@ -399,8 +399,8 @@ static void reap(uring_state_t *state)
 
 /* ---- wait ---- */
 
-/* A poll request ends when the set is ready, also when it is so already: level-triggered by being made
- * anew before each sleep. */
+/* A poll request ends when the set is ready, also when it is so already: level-triggered by being
+ * made anew before each sleep. */
 static void poll_set(uring_state_t *state)
 {
     struct io_uring_sqe *sqe;

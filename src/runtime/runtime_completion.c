@@ -260,8 +260,8 @@ static void PORT_NOINLINE retire_chunk(runtime_completions_t *c)
 
     c->chunk = NULL;
     port_mutex_lock(&c->lock);
-    /* Under the lock, and not before: else a poster that grows the ring takes the one place in a full
-     * directory that this chunk leaves, and the chunk goes to that of the new head. */
+    /* Under the lock, and not before: else a poster that grows the ring takes the one place in a
+     * full directory that this chunk leaves, and the chunk goes to that of the new head. */
     atomic_store_explicit(&c->head_seen, c->head, memory_order_release);
     end = atomic_load_explicit(&c->end, memory_order_relaxed);
     if (end - atomic_load_explicit(&c->tail, memory_order_relaxed) < KEEP_TICKETS) {

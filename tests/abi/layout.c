@@ -15,7 +15,7 @@
     _Static_assert(sizeof(type) == WIDTH(wide, narrow), "the size of " #type " has changed")
 #define AT(type, member, wide, narrow)                                                         \
     _Static_assert(offsetof(type, member) == WIDTH(wide, narrow), #member " of " #type " has " \
-                                                                                       "moved")
+                                                                          "moved")
 
 /* 64-bit members are aligned to 4 in structures of the i386 System V ABI, to 8 everywhere else. */
 #if defined(__i386__) && !defined(_WIN32)

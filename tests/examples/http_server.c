@@ -2,8 +2,8 @@
 /*
  * http_server - the counterpart of examples/rest.c in its test: one loop, answers by the path
  *
- *     /ok  a JSON text;  /slow  after 300 ms;  /never  no answer;  /flaky  503 the first time, then 200
- *     /echo  the request's body;  anything else 404.  Prints its port.  SIGTERM ends it.
+ *     /ok  a JSON text;  /slow  after 300 ms;  /never  no answer;  /flaky  503 the first time, then
+ * 200 /echo  the request's body;  anything else 404.  Prints its port.  SIGTERM ends it.
  */
 #include "../../examples/net.h"
 
