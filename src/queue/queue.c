@@ -76,6 +76,7 @@ static void set_start(async_queue_t *q, uint64_t left)
     atomic_init(&q->tail, first);
     atomic_init(&q->head, first);
     atomic_init(&q->bind_tail, first);
+    atomic_init(&q->consumer, UINT64_MAX);
     q->spare_slot = (uint32_t)n;
 }
 

@@ -101,13 +101,14 @@ struct async_queue {
     alignas(PORT_CACHE_LINE) _Atomic uint64_t head; /* position; with DROP_OLDEST a lower bound */
     _Atomic uint64_t delivered; /* with DROP_OLDEST; else it follows from the head */
     _Atomic uint64_t discarded; /* positions before head that were dropped or cleared */
-    _Atomic uint64_t consumer;  /* the thread that last called dequeue or peek */
+    _Atomic uint64_t consumer;  /* the thread that last called dequeue or peek; ~0: none */
     _Atomic uint32_t held;      /* QUEUE_HELD_* */
     uint32_t spare_slot;        /* the consumer's own; none while held is DETACHED */
     uint32_t held_slot;
     size_t held_size;
     uint64_t lost;    /* before the last message shown or delivered */
     uint64_t skipped; /* discarded since then */
+    bool unusual;     /* one of held, lost and skipped is not 0 */
 
     /* ---- Off the paths that do not wait. */
     alignas(PORT_CACHE_LINE) port_eventcount_t room; /* blocked writers */

@@ -158,43 +158,53 @@ static PORT_NOINLINE bool enqueue_slowly(async_queue_t *q, const void *data, siz
     return err == 0 || queue_reject(q, err);
 }
 
+/* The usual way; anything else goes by enqueue_slowly. */
 bool async_queue_enqueue(async_queue_t *queue, const void *data, size_t size)
 {
-    uint64_t tail, next, cell, lap;
+    uint64_t tail, next, cell, readable, index;
     queue_cell_t *at;
 
     if (PORT_UNLIKELY(check(queue, data, size) != 0 || size > queue->max_size))
         return enqueue_slowly(queue, data, size);
+    readable = queue->readable;
     tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
     do {
-        at = queue_cell(queue, tail);
+        index = tail & queue->index_mask;
+        at = &queue->cells[(size_t)index];
         /* pairs with the stores that free a cell */
         cell = atomic_load_explicit(&at->word, memory_order_acquire);
-        lap = queue_lap(queue, tail);
         if (PORT_UNLIKELY((tail & queue->control_mask) != 0))
             return enqueue_slowly(queue, data, size);
-        if (PORT_UNLIKELY(queue_state(queue, cell) != lap)) {
-            /* full: drop the oldest, which lies just where the new one goes (see queue_find_place)
-             */
+        /* the bits from readable on: writable in the tail's lap */
+        if (PORT_UNLIKELY((cell ^ tail) >= readable)) {
+            uint64_t lap = queue_lap(queue, tail);
+            /* full: drop the oldest, which lies just where the new one goes (see queue_find_place) */
             uint64_t freed = lap | queue_slot_number(queue, cell);
 
             if (!(queue->flags & ASYNC_QUEUE_DROP_OLDEST) ||
-                queue_state(queue, cell) != lap - queue->lap_one + queue->readable ||
+                queue_state(queue, cell) != lap - queue->lap_one + readable ||
                 !atomic_compare_exchange_strong_explicit(
                     &at->word, &cell, freed, memory_order_acq_rel, memory_order_relaxed))
                 return enqueue_slowly(queue, data, size);
             cell = freed;
         }
-        next = queue_next(queue, tail);
+        next = tail + 1;
+        if (PORT_UNLIKELY(index + 1 == queue->capacity))
+            next += queue->lap_one - queue->capacity;
         /* acquire and release: a claim sees all that led to the state of the tail before it */
     } while (PORT_UNLIKELY(!atomic_compare_exchange_weak_explicit(
         &queue->tail, &tail, next, memory_order_seq_cst, memory_order_acquire)));
-    queue_count_wrap(queue, next);
-    if (size == 64 && PORT_LIKELY(queue_slot_number(queue, cell) <= queue->capacity)) {
+    if (PORT_UNLIKELY(next == 0))
+        queue_count_wrap(queue, next);
+    if ((size == 64 || size == 16) && PORT_LIKELY((cell & (readable - 1)) <= queue->capacity)) {
+        char *slot = queue->slots + (size_t)(cell & (readable - 1)) * queue->stride;
         uint32_t notify = notify_of(queue);
 
-        memcpy(queue->slots + queue_slot_number(queue, cell) * queue->stride, data, 64);
-        publish(queue, at, cell, 64, notify);
+        if (size == 64)
+            memcpy(slot, data, 64);
+        else
+            memcpy(slot, data, 16);
+        publish(queue, at, cell, size, notify);
         return true;
     }
     return fill(queue, at, cell, data, size);

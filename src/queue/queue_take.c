@@ -109,6 +109,12 @@ static void set_lost(async_queue_t *q)
     q->skipped = 0;
 }
 
+/* After a change of held, lost or skipped. */
+static void set_unusual(async_queue_t *q)
+{
+    q->unusual = OWN(q->held) != QUEUE_HELD_NONE || (q->lost | q->skipped) != 0;
+}
+
 /* Frees the head's cell with the spare slot in it and keeps the message. */
 static void hold_detached(async_queue_t *q, uint64_t cell, size_t size)
 {
@@ -219,14 +225,14 @@ static PORT_NOINLINE int dequeue_in_place(async_queue_t *q, void *buffer, size_t
     return 0;
 }
 
-static inline void set_consumer(async_queue_t *q)
-{
-    static PORT_THREAD_LOCAL uint64_t token;
+/* The calling thread's token once it has been a consumer; 0 before. */
+static PORT_THREAD_LOCAL uint64_t own_token;
 
-    if (PORT_UNLIKELY(token == 0))
-        token = port_thread_token();
-    if (PORT_UNLIKELY(OWN(q->consumer) != token))
-        SET(q->consumer, token);
+static void set_consumer(async_queue_t *q)
+{
+    if (own_token == 0)
+        own_token = port_thread_token();
+    SET(q->consumer, own_token);
 }
 
 static PORT_NOINLINE bool dequeue_slowly(async_queue_t *q, void *buffer, size_t buffer_size,
@@ -241,52 +247,78 @@ static PORT_NOINLINE bool dequeue_slowly(async_queue_t *q, void *buffer, size_t 
         err = dequeue_detached(q, buffer, buffer_size, out_size);
     else
         err = dequeue_in_place(q, buffer, buffer_size, out_size);
+    set_unusual(q);
     return err == 0 || port_fail_false(err);
 }
 
-/* The fast way of a message of 64 bytes or another size; anything unusual goes by dequeue_slowly.
- */
-bool async_queue_dequeue(async_queue_t *queue, void *buffer, size_t buffer_size, size_t *out_size)
+/* Takes the readable message in the cell at the head, which fits. */
+static PORT_NOINLINE bool dequeue_any(async_queue_t *q, void *buffer, size_t buffer_size,
+                                      size_t *out_size)
 {
-    uint64_t head, cell, freed, next;
-    queue_cell_t *at;
-    uint32_t slot;
-    size_t size;
+    uint64_t head = OWN(q->head);
+    queue_cell_t *at = queue_cell(q, head);
+    uint64_t freed = queue_lap(q, head) + q->lap_one;
+    uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
+    size_t size = atomic_load_explicit(&at->size, memory_order_relaxed);
+    uint32_t slot = queue_slot_number(q, cell);
 
-    if (PORT_UNLIKELY(queue == NULL || (buffer == NULL && buffer_size != 0)))
-        return port_fail_false(EINVAL);
-    if (PORT_UNLIKELY((OWN(queue->held) | queue->lost | queue->skipped) != 0))
-        return dequeue_slowly(queue, buffer, buffer_size, out_size);
-    set_consumer(queue);
-    head = OWN(queue->head);
-    next = queue_next(queue, head);
-    at = queue_cell(queue, head);
-    /* pairs with the writer's publishing store */
-    cell = atomic_load_explicit(&at->word, memory_order_acquire);
-    size = atomic_load_explicit(&at->size, memory_order_relaxed);
-    slot = queue_slot_number(queue, cell);
-    if (PORT_UNLIKELY(queue_state(queue, cell) != (queue_lap(queue, head) | queue->readable) ||
-                      size > buffer_size))
-        return dequeue_slowly(queue, buffer, buffer_size, out_size);
-    freed = queue_lap(queue, head) + queue->lap_one;
-    if (queue->flags & ASYNC_QUEUE_DROP_OLDEST) {
-        /* as in take_dropping */
-        if (!atomic_compare_exchange_strong_explicit(&at->word, &cell, freed | queue->spare_slot,
+    if (q->flags & ASYNC_QUEUE_DROP_OLDEST) {
+        /* as in take_dropping; since the caller's look a dropper may have been here */
+        if (queue_state(q, cell) != (queue_lap(q, head) | q->readable) || size > buffer_size ||
+            !atomic_compare_exchange_strong_explicit(&at->word, &cell, freed | q->spare_slot,
                                                      memory_order_acq_rel, memory_order_relaxed))
-            return dequeue_slowly(queue, buffer, buffer_size, out_size);
-        queue->spare_slot = slot;
-        SET(queue->delivered, OWN(queue->delivered) + 1);
-        SET(queue->head, next);
-        queue_copy(buffer, queue_slot(queue, slot), size);
+            return dequeue_slowly(q, buffer, buffer_size, out_size);
+        q->spare_slot = slot;
+        SET(q->delivered, OWN(q->delivered) + 1);
+        SET(q->head, queue_next(q, head));
+        queue_copy(buffer, queue_slot(q, slot), size);
     } else {
-        SET(queue->head, next);
-        queue_copy(buffer, queue_slot(queue, slot), size);
-        /* the bytes have been read; pairs with the producers' load of the word */
-        atomic_store_explicit(&at->word, freed | slot, memory_order_release);
-        places_freed(queue);
+        queue_copy(buffer, queue_slot(q, slot), size);
+        free_head(q, cell);
     }
     if (out_size != NULL)
         *out_size = size;
+    return true;
+}
+
+/* The usual way; anything else goes by dequeue_slowly, another size or policy by dequeue_any. */
+bool async_queue_dequeue(async_queue_t *queue, void *buffer, size_t buffer_size, size_t *out_size)
+{
+    uint64_t head, cell, readable, index;
+    const char *slot;
+    queue_cell_t *at;
+    size_t size;
+
+    if (PORT_UNLIKELY(queue == NULL || buffer == NULL || queue->unusual ||
+                      OWN(queue->consumer) != own_token))
+        return dequeue_slowly(queue, buffer, buffer_size, out_size);
+    readable = queue->readable;
+    head = OWN(queue->head);
+    index = head & queue->index_mask;
+    at = &queue->cells[(size_t)index];
+    /* pairs with the writer's publishing store */
+    cell = atomic_load_explicit(&at->word, memory_order_acquire);
+    size = atomic_load_explicit(&at->size, memory_order_relaxed);
+    /* the bits from readable on: readable in the head's lap */
+    if (PORT_UNLIKELY((cell ^ head ^ readable) >= readable || size > buffer_size))
+        return dequeue_slowly(queue, buffer, buffer_size, out_size);
+    if ((size != 64 && size != 16) || (cell & (readable - 1)) > queue->capacity ||
+        (queue->flags & (ASYNC_QUEUE_DROP_OLDEST | ASYNC_QUEUE_BLOCK_WRITER)) != 0)
+        return dequeue_any(queue, buffer, buffer_size, out_size);
+    slot = queue->slots + (size_t)(cell & (readable - 1)) * queue->stride;
+    if (size == 64)
+        memcpy(buffer, slot, 64);
+    else
+        memcpy(buffer, slot, 16);
+    if (out_size != NULL)
+        *out_size = size;
+    head += 1;
+    if (PORT_UNLIKELY(index + 1 == queue->capacity))
+        head += queue->lap_one - queue->capacity;
+    SET(queue->head, head);
+    /* the bytes have been read: writable in the next lap; pairs with the producers' load */
+    atomic_store_explicit(&at->word, (cell & ~readable) + queue->lap_one, memory_order_release);
+    places_freed(queue);
     return true;
 }
 
@@ -301,6 +333,7 @@ const void *async_queue_peek(async_queue_t *queue, size_t *out_size)
     set_consumer(queue);
     if (OWN(queue->held) == QUEUE_HELD_NONE && (queue->flags & ASYNC_QUEUE_DROP_OLDEST) != 0)
         err = take_dropping(queue);
+    set_unusual(queue);
     if (err != 0)
         return port_fail_null(err);
     if (OWN(queue->held) == QUEUE_HELD_DETACHED) {
@@ -317,6 +350,7 @@ const void *async_queue_peek(async_queue_t *queue, size_t *out_size)
     if (OWN(queue->held) == QUEUE_HELD_NONE)
         set_lost(queue);
     SET(queue->held, QUEUE_HELD_IN_PLACE);
+    queue->unusual = true;
     if (out_size != NULL)
         *out_size = atomic_load_explicit(&at->size, memory_order_relaxed);
     return queue_slot(queue, queue_slot_number(queue, cell));
@@ -328,9 +362,11 @@ void async_queue_release(async_queue_t *queue)
         return;
     if (OWN(queue->held) == QUEUE_HELD_DETACHED) {
         free_held(queue);
+        set_unusual(queue);
         return;
     }
     SET(queue->held, QUEUE_HELD_NONE);
+    set_unusual(queue);
     free_head(queue, atomic_load_explicit(&queue_cell(queue, OWN(queue->head))->word,
                                           memory_order_relaxed));
 }
@@ -390,6 +426,7 @@ void async_queue_clear(async_queue_t *queue)
         SET(queue->discarded, OWN(queue->discarded) + 1);
         SET(queue->head, queue_next(queue, OWN(queue->head)));
     }
+    set_unusual(queue);
     queue_wake_writers(queue);
     if (atomic_load_explicit(&queue->notify, memory_order_relaxed) & QUEUE_NOTIFY_HOOK)
         queue_rearm(queue);
