@@ -397,8 +397,8 @@ static void take_chunk(void *arg)
     ck_assert_uint_eq(ev[0].completion_key, 0);
 }
 
-/* The directory is full.  A poster needs a chunk, and the loop thread gives one back, at the same time:
- * there is one place, that which the emptied chunk has left. */
+/* The directory is full.  A poster needs a chunk, and the loop thread gives one back, at the same
+ * time: there is one place, that which the emptied chunk has left. */
 START_TEST(ring_grows_beside_taker)
 {
     size_t posts = COMPLETION_CHUNK << _i, next = COMPLETION_CHUNK;

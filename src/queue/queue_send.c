@@ -178,7 +178,8 @@ bool async_queue_enqueue(async_queue_t *queue, const void *data, size_t size)
         /* the bits from readable on: writable in the tail's lap */
         if (PORT_UNLIKELY((cell ^ tail) >= readable)) {
             uint64_t lap = queue_lap(queue, tail);
-            /* full: drop the oldest, which lies just where the new one goes (see queue_find_place) */
+            /* full: drop the oldest, which lies just where the new one goes (see queue_find_place)
+             */
             uint64_t freed = lap | queue_slot_number(queue, cell);
 
             if (!(queue->flags & ASYNC_QUEUE_DROP_OLDEST) ||
