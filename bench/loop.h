@@ -87,11 +87,15 @@ extern const loop_kind_t loop_asyncrt_epoll, loop_asyncrt_poll, loop_asyncrt_uri
 
 /*
  * What those without a queue of their own post through: two vectors that are swapped, under a
- * mutex.
+ * mutex.  A letter carries what a completion of libasyncrt does.
  */
+typedef struct letter {
+    uintptr_t key, data;
+} letter_t;
+
 typedef struct mailbox {
     pthread_mutex_t lock;
-    uintptr_t *in, *out;
+    letter_t *in, *out;
     size_t count, in_room, out_room;
 } mailbox_t;
 
@@ -121,14 +125,14 @@ static inline bool mailbox_put(mailbox_t *box, uintptr_t data)
         if (box->in == NULL)
             abort();
     }
-    box->in[box->count++] = data;
+    box->in[box->count++] = (letter_t){.key = 1, .data = data};
     pthread_mutex_unlock(&box->lock);
     return empty;
 }
 
 static inline void mailbox_deliver(mailbox_t *box, loop_t *loop)
 {
-    uintptr_t *taken;
+    letter_t *taken;
     size_t count, room;
 
     pthread_mutex_lock(&box->lock);
@@ -142,7 +146,7 @@ static inline void mailbox_deliver(mailbox_t *box, loop_t *loop)
     box->out_room = room;
     pthread_mutex_unlock(&box->lock);
     for (size_t i = 0; i < count; i++)
-        loop->posted(loop, taken[i]);
+        loop->posted(loop, taken[i].data);
 }
 
 /* A structure of a loop, zeroed. */

@@ -24,10 +24,10 @@ typedef struct alarm_source {
     loop_alarm_t *alarm;
 } alarm_source_t;
 
-typedef struct letter {
+typedef struct idle_post {
     loop_t *loop;
-    uintptr_t data;
-} letter_t;
+    uintptr_t key, data;
+} idle_post_t;
 
 static GMainContext *of(loop_t *loop)
 {
@@ -66,21 +66,22 @@ static void gl_stop(loop_t *loop)
 
 static gboolean arrived(gpointer arg)
 {
-    letter_t *letter = arg;
+    idle_post_t *post = arg;
 
-    letter->loop->posted(letter->loop, letter->data);
+    post->loop->posted(post->loop, post->data);
     return G_SOURCE_REMOVE;
 }
 
 static void gl_post(loop_t *loop, uintptr_t data)
 {
     GSource *source = g_idle_source_new();
-    letter_t *letter = g_new(letter_t, 1);
+    idle_post_t *post = g_new(idle_post_t, 1);
 
-    letter->loop = loop;
-    letter->data = data;
+    post->loop = loop;
+    post->key = 1;
+    post->data = data;
     g_source_set_priority(source, G_PRIORITY_DEFAULT);
-    g_source_set_callback(source, arrived, letter, g_free);
+    g_source_set_callback(source, arrived, post, g_free);
     g_source_attach(source, of(loop));
     g_source_unref(source);
 }
