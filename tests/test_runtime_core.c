@@ -486,7 +486,7 @@ START_TEST(timer_model)
             model[first].live = false;
             live--;
         }
-        ck_assert_uint_eq(timers.count, live);
+        ck_assert_uint_eq(runtime_timer_count(&timers), live);
         if (live != 0)
             ck_assert_uint_eq(runtime_timer_first(&timers),
                               model[model_first(model, 300)].deadline);

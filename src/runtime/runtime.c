@@ -155,7 +155,7 @@ void async_runtime_get_stats(const async_runtime_t *runtime, async_runtime_stats
     tail = atomic_load_explicit(&c->tail, memory_order_relaxed);
     nodes = runtime_completion_nodes_posted(c, &untaken);
     stats->registered = runtime->table.registered;
-    stats->timers = runtime->timers.count;
+    stats->timers = runtime_timer_count(&runtime->timers);
     stats->completions_pending = (size_t)(tail - c->head) + c->waiting + untaken;
     stats->waits = runtime->waits;
     stats->io_events = runtime->io_events;

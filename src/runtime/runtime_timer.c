@@ -80,17 +80,45 @@ static void sift_down(runtime_timers_t *timers, size_t place, timer_entry_t entr
     put(timers, place, entry);
 }
 
+/* Puts the entry where another one was, or to its place above or below. */
+static void sift(runtime_timers_t *timers, size_t place, timer_entry_t entry)
+{
+    if (place > 0 && earlier(&entry, &timers->heap[(place - 1) / 4]))
+        sift_up(timers, place, entry);
+    else
+        sift_down(timers, place, entry);
+}
+
 /* Takes the entry at place out of the heap. */
 static void heap_remove(runtime_timers_t *timers, size_t place)
 {
     timer_entry_t last = timers->heap[--timers->count];
 
-    if (place == timers->count)
+    if (place != timers->count)
+        sift(timers, place, last);
+}
+
+static void free_slot(runtime_timers_t *timers, uint32_t slot)
+{
+    timers->places[slot] |= NO_PLACE;
+    if (timers->places[slot] >> SLOT_BITS == USES_MAX)
         return;
-    if (place > 0 && earlier(&last, &timers->heap[(place - 1) / 4]))
-        sift_up(timers, place, last);
-    else
-        sift_down(timers, place, last);
+    timers->data[slot].period = timers->free_slot;
+    timers->free_slot = slot;
+}
+
+/* Takes the cancelled entry out that is still there, and frees its slot. */
+static void close_gap(runtime_timers_t *timers)
+{
+    size_t place = timers->gap;
+    uint32_t slot;
+
+    if (place == 0)
+        return;
+    timers->gap = 0;
+    slot = timers->heap[place].slot;
+    heap_remove(timers, place);
+    free_slot(timers, slot);
 }
 
 static int grow(runtime_timers_t *timers)
@@ -124,11 +152,8 @@ static int grow(runtime_timers_t *timers)
     return 0;
 }
 
-int runtime_timer_add(runtime_timers_t *timers, uint64_t deadline, uint64_t period, void *context,
-                      uint64_t *id)
+static int take_slot(runtime_timers_t *timers, uint32_t *slot)
 {
-    timer_entry_t entry = {.deadline = deadline, .sequence = timers->sequence};
-
     /* The first time there is no capacity, and free_slot says nothing yet. */
     if (timers->capacity == 0 ||
         (timers->free_slot == NO_SLOT && timers->slots_used == timers->capacity)) {
@@ -138,27 +163,39 @@ int runtime_timer_add(runtime_timers_t *timers, uint64_t deadline, uint64_t peri
             return err;
     }
     if (timers->free_slot != NO_SLOT) {
-        entry.slot = timers->free_slot;
-        timers->free_slot = (uint32_t)timers->data[entry.slot].period;
+        *slot = timers->free_slot;
+        timers->free_slot = (uint32_t)timers->data[*slot].period;
     } else {
-        entry.slot = (uint32_t)timers->slots_used++;
-        timers->places[entry.slot] = 0;
+        *slot = (uint32_t)timers->slots_used++;
+        timers->places[*slot] = 0;
+    }
+    return 0;
+}
+
+int runtime_timer_add(runtime_timers_t *timers, uint64_t deadline, uint64_t period, void *context,
+                      uint64_t *id)
+{
+    timer_entry_t entry = {.deadline = deadline, .sequence = timers->sequence};
+    size_t place = timers->gap;
+
+    if (place != 0) {
+        entry.slot = timers->heap[place].slot;
+        timers->gap = 0;
+    } else {
+        int err = take_slot(timers, &entry.slot);
+
+        if (err != 0)
+            return err;
     }
     timers->places[entry.slot] += ONE_USE;
     timers->data[entry.slot] = (timer_data_t){.context = context, .period = period};
     timers->sequence++;
-    sift_up(timers, timers->count++, entry);
+    if (place != 0)
+        sift(timers, place, entry);
+    else
+        sift_up(timers, timers->count++, entry);
     *id = (timers->places[entry.slot] & ~SLOT_MASK) | entry.slot;
     return 0;
-}
-
-static void free_slot(runtime_timers_t *timers, uint32_t slot)
-{
-    timers->places[slot] |= NO_PLACE;
-    if (timers->places[slot] >> SLOT_BITS == USES_MAX)
-        return;
-    timers->data[slot].period = timers->free_slot;
-    timers->free_slot = slot;
 }
 
 int runtime_timer_cancel(runtime_timers_t *timers, uint64_t id)
@@ -170,8 +207,16 @@ int runtime_timer_cancel(runtime_timers_t *timers, uint64_t id)
     place = timers->places[slot] & SLOT_MASK;
     if (place == NO_PLACE || (timers->places[slot] ^ id) >> SLOT_BITS != 0)
         return ENOENT;
-    heap_remove(timers, (size_t)place);
-    free_slot(timers, (uint32_t)slot);
+    close_gap(timers); /* may move the entry */
+    place = timers->places[slot] & SLOT_MASK;
+    timers->places[slot] |= NO_PLACE;
+    timers->gap = (size_t)place;
+    if (place == 0) {
+        heap_remove(timers, 0);
+        free_slot(timers, (uint32_t)slot);
+    } else if (timers->places[slot] >> SLOT_BITS == USES_MAX) {
+        close_gap(timers);
+    }
     return 0;
 }
 
@@ -179,6 +224,7 @@ int runtime_timer_take(runtime_timers_t *timers, uint64_t now, async_event_t *ev
 {
     int n = 0;
 
+    close_gap(timers);
     while (n < max && runtime_timer_due(timers, now)) {
         timer_entry_t entry = timers->heap[0];
         const timer_data_t *data = &timers->data[entry.slot];

@@ -29,7 +29,11 @@ typedef struct runtime_timers {
     uint64_t *places;    /* of each slot: its uses so far, and below them its place in the heap */
     timer_data_t *data;  /* of each slot */
     void *heap_memory;
-    size_t count;
+    size_t count; /* of entries in the heap; not 0: the first one is a timer's */
+    /* The place of an entry whose timer is cancelled, 0: none.  The next call that changes the heap
+     * takes it out and frees its slot, or, if it is an add, takes both over: to re-arm a timer
+     * moves one entry, not two. */
+    size_t gap;
     size_t capacity; /* of each array */
     size_t slots_used;
     uint32_t free_slot;
@@ -40,6 +44,11 @@ typedef struct runtime_timers {
 int runtime_timer_add(runtime_timers_t *timers, uint64_t deadline, uint64_t period, void *context,
                       uint64_t *id);
 int runtime_timer_cancel(runtime_timers_t *timers, uint64_t id); /* 0 or ENOENT */
+
+static inline size_t runtime_timer_count(const runtime_timers_t *timers)
+{
+    return timers->count - (timers->gap != 0);
+}
 
 /* The first deadline; there is one. */
 static inline uint64_t runtime_timer_first(const runtime_timers_t *timers)
