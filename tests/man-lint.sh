@@ -10,6 +10,8 @@ need col
 order="NAME LIBRARY SYNOPSIS DESCRIPTION RETURN_VALUE ERRORS ATTRIBUTES FILES ENVIRONMENT \
 STANDARDS HISTORY NOTES CAVEATS EXAMPLES SEE_ALSO"
 
+hyphen=$(printf '\342\200\220') # U+2010, what groff breaks a word with
+
 for page in $(pages); do
     said=$(mandoc -T lint -W style "$page" 2>&1) || test -n "$said" || said="mandoc failed"
     test -z "$said" || fail "$page: $said"
@@ -19,6 +21,15 @@ for page in $(pages); do
     wide=$({ mandoc -T ascii -O width=78 "$page"; groff -man -t -Tascii -rLL=78n "$page"; } |
         col -bx | awk 'length($0) > 79')
     test -z "$wide" || fail "$page: wider than 79 columns: $wide"
+
+    # A name that is broken at the end of a line is neither found nor copied; titles stand apart.
+    text=$(groff -man -t -Tutf8 -P-cbou -rLL=78n "$page")
+    broken=$(echo "$text" | grep "$hyphen")
+    test -z "$broken" || fail "$page: hyphenated: $broken"
+    name=$(basename "$page" | tr 'a-z' 'A-Z' | sed 's/\.\(.\)$/(\1)/')
+    echo "$text" | head -1 | grep -qx "$name  *libasyncrt  *$name" || fail "$page: the title is mangled"
+    said=$(sed '/^\.EX/,/^\.EE/d' "$page" | grep '@')
+    test -z "$said" || fail "$page: a place left to fill in: $said"
 
     wide=$(awk 'length($0) > 80 && !/^\.B/' "$page")
     test -z "$wide" || fail "$page: source lines of more than 80 bytes: $wide"
