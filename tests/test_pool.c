@@ -4,9 +4,6 @@
  */
 #include "test_pool.h"
 
-#include <pthread.h>
-#include <sched.h>
-
 /* ---- jobs and completions ---- */
 
 START_TEST(job_ends_in_one_completion)
@@ -64,43 +61,41 @@ START_TEST(bad_arguments)
 }
 END_TEST
 
-static void *thread_name(void *arg)
+static char name[32];
+
+/* Returns NULL when the system does not tell the name. */
+static void *take_name(void *arg)
 {
-#ifdef __linux__
-    pthread_getname_np(pthread_self(), arg, 32);
-#endif
-    return arg;
+    return tl_thread_name(name, sizeof(name)) ? arg : NULL;
+}
+
+static void check_name(const char *expected)
+{
+    submit(take_name, name, 0);
+    if (next().data != 0)
+        ck_assert_str_eq(name, expected);
 }
 
 START_TEST(pool_options)
 {
     async_pool_options_t options = ASYNC_POOL_OPTIONS_INIT;
-    char name[32] = "";
 
     if (!open_pool(_i, 0))
         return;
-    submit(thread_name, name, 0);
-    next();
-#ifdef __linux__
-    ck_assert_str_eq(name, "async_pool");
+    check_name("async_pool");
     async_pool_destroy(pool);
     options.name = "jobs-with-a-long-name";
     options.stack_size = 1;
     options.idle_ms = UINT64_MAX;
     options.threads = SIZE_MAX;
     pool = async_pool_create(runtime, &options);
-    submit(thread_name, name, 0);
-    next();
-    ck_assert_str_eq(name, "jobs-with-a-lon");
+    check_name("jobs-with-a-lon");
     async_pool_destroy(pool);
     /* of an earlier version: what it does not have is not read */
     options.size = sizeof(size_t);
     options.name = (const char *)1;
     pool = async_pool_create(runtime, &options);
-    submit(thread_name, name, 0);
-    next();
-    ck_assert_str_eq(name, "async_pool");
-#endif
+    check_name("async_pool");
     close_pool();
 }
 END_TEST
@@ -207,41 +202,15 @@ START_TEST(jobs_submit_jobs)
 }
 END_TEST
 
-static void *exit_thread(void *arg)
-{
-    atomic_fetch_add(&ran, 1);
-    pthread_exit(arg);
-}
-
-START_TEST(job_that_exits_its_thread)
-{
-    int thing;
-
-    if (!open_pool(_i, 1))
-        return;
-    submit(exit_thread, &thing, 1);
-    submit(count_run, &thing, 2);
-    for (int i = 0; i < 2; i++) {
-        async_event_t event = next();
-
-        ck_assert_int_eq(event.error, 0);
-        ck_assert_ptr_eq(event.context, &thing);
-        ck_assert_uint_eq(event.data, event.completion_key == 2 ? (uintptr_t)&thing : 0);
-    }
-    ck_assert_uint_eq(stats().completed, 2);
-    close_pool();
-}
-END_TEST
-
 /* ---- threads ---- */
 
 START_TEST(threads_start_when_needed)
 {
-    int threads = test_count_threads();
+    int threads = tl_thread_count();
 
     if (!open_pool(_i, 3))
         return;
-    ck_assert_int_eq(test_count_threads(), threads);
+    ck_assert_int_eq(tl_thread_count(), threads);
     /* one after the other: each time an idle thread is there */
     for (int i = 0; i < 50; i++) {
         submit(count_run, NULL, 0);
@@ -280,9 +249,9 @@ START_TEST(idle_threads_end)
                 next();
             if (round % 5 == 0)
                 while (stats().threads != 0)
-                    test_sleep_ms(1);
+                    tl_sleep_ms(1);
             else /* about the time at which they end */
-                test_sleep_ms((long)options.idle_ms);
+                tl_sleep_ms((unsigned)options.idle_ms);
         }
         async_pool_destroy(pool);
     }
@@ -300,17 +269,17 @@ START_TEST(no_thread_is_left_after_destroy)
     next();
     async_pool_destroy(pool);
     /* after a first thread: a sanitizer's own thread comes with that */
-    threads = test_count_threads();
-    fds = test_count_fds();
+    threads = tl_thread_count();
+    fds = tl_fd_count();
     for (int round = 0; round < 100; round++) {
         pool = new_pool(4);
         for (int i = 0; i < 8; i++)
             submit(count_run, NULL, 0);
         async_pool_destroy(pool);
         /* the system's list of threads lags behind a join by a moment */
-        ck_assert_int_le(test_settle_threads(threads), threads);
+        ck_assert_int_le(tl_settle_threads(threads), threads);
     }
-    ck_assert_int_eq(test_count_fds(), fds);
+    ck_assert_int_eq(tl_fd_count(), fds);
     for (int i = 0; i < 800; i++)
         next();
     nothing_comes();
@@ -424,7 +393,7 @@ enum { SUBMITTERS = 3, STRESS_JOBS = 4000 };
 static _Atomic int cancels;
 
 /* Submits, and tries to cancel every third job a little later. */
-static void *submit_and_cancel(void *context)
+static void submit_and_cancel(void *context)
 {
     uint64_t recent[8] = {0};
     uintptr_t base = (uintptr_t)context * STRESS_JOBS;
@@ -436,16 +405,15 @@ static void *submit_and_cancel(void *context)
             atomic_fetch_add(&cancels, 1);
         *slot = submit(count_run, NULL, base + i);
         if (i % 512 == 511)
-            test_sleep_ms(1); /* idle threads end, or go to sleep */
+            tl_sleep_ms(1); /* idle threads end, or go to sleep */
     }
-    return NULL;
 }
 
 START_TEST(stress)
 {
     async_pool_options_t options = ASYNC_POOL_OPTIONS_INIT;
     unsigned char *seen = calloc(SUBMITTERS, STRESS_JOBS);
-    pthread_t threads[SUBMITTERS];
+    tl_thread_t *threads[SUBMITTERS];
     int ended_cancelled = 0;
 
     if (!open_runtime(_i)) {
@@ -457,7 +425,7 @@ START_TEST(stress)
         options.idle_ms = round == 0 ? 0 : 1;
         pool = async_pool_create(runtime, &options);
         for (uintptr_t i = 0; i < SUBMITTERS; i++)
-            ck_assert_int_eq(pthread_create(&threads[i], NULL, submit_and_cancel, (void *)i), 0);
+            threads[i] = tl_thread_start(submit_and_cancel, (void *)i);
         for (int i = 0; i < SUBMITTERS * STRESS_JOBS; i++) {
             async_event_t event = next();
 
@@ -467,7 +435,7 @@ START_TEST(stress)
                 stats();
         }
         for (int i = 0; i < SUBMITTERS; i++)
-            pthread_join(threads[i], NULL);
+            tl_thread_join(threads[i]);
         ck_assert_uint_eq(stats().submitted, SUBMITTERS * STRESS_JOBS);
         async_pool_destroy(pool);
         for (int i = 0; i < SUBMITTERS * STRESS_JOBS; i++)
@@ -481,8 +449,18 @@ START_TEST(stress)
 }
 END_TEST
 
-static void add_tests(TCase *tcase, int backends)
+static void reset(void)
 {
+    reset_pool();
+    atomic_store(&cancels, 0);
+}
+
+static void add_case(Suite *suite)
+{
+    TCase *tcase = tl_case(suite, "pool");
+    int backends = count_backends();
+
+    tcase_add_checked_fixture(tcase, reset, NULL);
     tcase_add_loop_test(tcase, job_ends_in_one_completion, 0, backends);
     tcase_add_loop_test(tcase, bad_arguments, 0, backends);
     tcase_add_loop_test(tcase, pool_options, 0, backends);
@@ -490,7 +468,6 @@ static void add_tests(TCase *tcase, int backends)
     tcase_add_loop_test(tcase, long_job_holds_up_nobody, 0, backends);
     tcase_add_loop_test(tcase, many_jobs_each_complete_once, 0, backends);
     tcase_add_loop_test(tcase, jobs_submit_jobs, 0, backends);
-    tcase_add_loop_test(tcase, job_that_exits_its_thread, 0, backends);
     tcase_add_loop_test(tcase, threads_start_when_needed, 0, backends);
     tcase_add_loop_test(tcase, idle_threads_end, 0, backends);
     tcase_add_loop_test(tcase, no_thread_is_left_after_destroy, 0, backends);
@@ -502,5 +479,5 @@ static void add_tests(TCase *tcase, int backends)
 
 int main(void)
 {
-    return run_pool_tests("pool", add_tests);
+    return tl_main("pool", add_case);
 }

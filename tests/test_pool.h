@@ -5,15 +5,9 @@
 #ifndef TEST_POOL_H
 #define TEST_POOL_H
 
-#include <asyncrt.h>
+#include "testlib.h"
 
-#include "test_count.h"
-
-#include <check.h>
-#include <errno.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define LONG_MS 20000
 
@@ -75,14 +69,14 @@ static inline void *pass_gate(void *arg)
 {
     atomic_fetch_add(&gate_entered, 1);
     while (!atomic_load(&gate_open))
-        test_sleep_ms(1);
+        tl_sleep_ms(1);
     return arg;
 }
 
 static inline void until(_Atomic int *count, int wanted)
 {
     while (atomic_load(count) < wanted)
-        test_sleep_ms(1);
+        tl_sleep_ms(1);
 }
 
 static inline uint64_t submit(async_pool_proc_t proc, void *arg, uintptr_t key)
@@ -121,23 +115,21 @@ static inline async_pool_stats_t stats(void)
     return got;
 }
 
-/* Runs what add puts into a case, each test on every backend. */
-static inline int run_pool_tests(const char *name, void (*add)(TCase *tcase, int backends))
+/* For a fixture: where there is no fork, an earlier test has had them. */
+static inline void reset_pool(void)
 {
-    Suite *suite = suite_create(name);
-    TCase *tcase = tcase_create(name);
-    SRunner *runner = srunner_create(suite);
-    int failed, backends = 0;
+    atomic_store(&gate_entered, 0);
+    atomic_store(&gate_open, 0);
+    atomic_store(&ran, 0);
+}
 
-    while (async_runtime_backends()[backends] != NULL)
-        backends++;
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
-    add(tcase, backends);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+static inline int count_backends(void)
+{
+    int count = 0;
+
+    while (async_runtime_backends()[count] != NULL)
+        count++;
+    return count;
 }
 
 #endif /* TEST_POOL_H */

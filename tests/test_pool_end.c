@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What async_pool.h promises of the end of pools: shutdown, destroy, either one outliving the
- * other, and forks; on each backend.
+ * other; on each backend.
  */
 #include "test_pool.h"
-
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* ---- shutdown, destroy ---- */
 
@@ -147,7 +144,7 @@ START_TEST(destroy_from_a_job)
     submit(count_run, NULL, 0);
     next();
     async_pool_destroy(pool);
-    threads = test_count_threads();
+    threads = tl_thread_count();
     for (int round = 0; round < 50; round++) {
         int waiting = round % 3;
 
@@ -167,44 +164,18 @@ START_TEST(destroy_from_a_job)
             ck_assert_int_eq(event.error, event.completion_key == 7 ? ECANCELED : 0);
         }
     }
-    ck_assert_int_le(test_settle_threads(threads), threads);
+    ck_assert_int_le(tl_settle_threads(threads), threads);
     nothing_comes();
     async_runtime_deinit(runtime);
 }
 END_TEST
 
-START_TEST(inherited_pool)
+static void add_case(Suite *suite)
 {
-    pid_t child;
-    int status;
+    TCase *tcase = tl_case(suite, "pool_end");
+    int backends = count_backends();
 
-    if (!open_pool(_i, 1))
-        return;
-    submit(pass_gate, NULL, 5);
-    until(&gate_entered, 1);
-    child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        int wrong = 0;
-
-        wrong += async_pool_submit(pool, count_run, NULL, 0) != 0 || errno != EPERM;
-        wrong += async_pool_cancel(pool, 1) != -1 || errno != EPERM;
-        wrong += async_pool_shutdown(pool, -1) || errno != EPERM;
-        wrong += async_pool_create(runtime, NULL) != NULL || errno != EPERM;
-        async_pool_destroy(pool);
-        async_runtime_deinit(runtime);
-        _exit(wrong);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_int_eq(status, 0);
-    atomic_store(&gate_open, 1);
-    ck_assert_uint_eq(next().completion_key, 5);
-    close_pool();
-}
-END_TEST
-
-static void add_tests(TCase *tcase, int backends)
-{
+    tcase_add_checked_fixture(tcase, reset_pool, NULL);
     tcase_add_loop_test(tcase, shutdown_cancels_and_waits, 0, backends);
     tcase_add_loop_test(tcase, shutdown_leaves_all_posted, 0, backends);
     tcase_add_loop_test(tcase, completions_outlive_the_pool, 0, backends);
@@ -212,10 +183,9 @@ static void add_tests(TCase *tcase, int backends)
     tcase_add_loop_test(tcase, both_end_with_completions_queued, 0, backends);
     tcase_add_loop_test(tcase, shutdown_from_a_job, 0, backends);
     tcase_add_loop_test(tcase, destroy_from_a_job, 0, backends);
-    tcase_add_loop_test(tcase, inherited_pool, 0, backends);
 }
 
 int main(void)
 {
-    return run_pool_tests("pool_end", add_tests);
+    return tl_main("pool_end", add_case);
 }

@@ -2,14 +2,8 @@
 /*
  * Pools without memory and without threads; no allocation and no system call in a stream of jobs.
  */
-#include <asyncrt.h>
-
-#include "test_count.h"
 #include "test_fault.h"
-
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
+#include "testlib.h"
 
 #define LONG_MS 20000
 
@@ -37,7 +31,7 @@ static void *pass_gate(void *arg)
 {
     atomic_fetch_add(&gate_entered, 1);
     while (!atomic_load(&gate_open))
-        test_sleep_ms(1);
+        tl_sleep_ms(1);
     return arg;
 }
 
@@ -146,7 +140,7 @@ START_TEST(end_without_memory)
     open_pool(1);
     ck_assert_uint_ne(async_pool_submit(pool, pass_gate, NULL, 0), 0);
     while (atomic_load(&gate_entered) == 0)
-        test_sleep_ms(1);
+        tl_sleep_ms(1);
     id = async_pool_submit(pool, return_arg, NULL, 0);
     ck_assert_uint_ne(async_pool_submit(pool, return_arg, NULL, 0), 0);
     port_memory_set_hook(test_memory_hook);
@@ -241,15 +235,19 @@ START_TEST(one_thread_is_enough)
 }
 END_TEST
 
-int main(void)
+static void reset(void)
 {
-    Suite *suite = suite_create("pool_fault");
-    TCase *tcase = tcase_create("pool_fault");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    test_fault_reset();
+    atomic_store(&gate_entered, 0);
+    atomic_store(&gate_open, 0);
+    atomic_store(&allocations, 0);
+}
 
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
+static void add_case(Suite *suite)
+{
+    TCase *tcase = tl_case(suite, "pool_fault");
+
+    tcase_add_checked_fixture(tcase, reset, test_fault_reset);
     tcase_add_test(tcase, create_without_memory);
     tcase_add_test(tcase, submit_without_memory_once);
     tcase_add_test(tcase, submit_without_memory_for_good);
@@ -257,8 +255,9 @@ int main(void)
     tcase_add_test(tcase, stream_without_allocation);
     tcase_add_test(tcase, no_thread_at_all);
     tcase_add_test(tcase, one_thread_is_enough);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return tl_main("pool_fault", add_case);
 }

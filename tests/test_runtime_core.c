@@ -8,32 +8,11 @@
 #include "port/port_thread.h"
 #include "runtime/runtime_completion.h"
 #include "runtime/runtime_timer.h"
+#include "testlib.h"
 
-#include <asyncrt.h>
-
-#include <check.h>
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define MANY 30000u
-
-static int descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-
-    while (dir != NULL && readdir(dir) != NULL)
-        count++;
-    if (dir != NULL)
-        closedir(dir);
-    return count;
-}
 
 static async_runtime_t *make_or_fail(int n)
 {
@@ -56,7 +35,8 @@ static async_runtime_t *make(int n)
 
 START_TEST(smoke)
 {
-    int before = descriptors(), sv[2];
+    int before = tl_fd_count();
+    async_fd_t sv[2];
     async_runtime_t *rt = make(_i);
     async_event_t ev[8];
     char context, text[8] = "";
@@ -64,19 +44,19 @@ START_TEST(smoke)
 
     if (rt == NULL)
         return;
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+    tl_pair(sv);
     ck_assert_int_eq(async_runtime_add(rt, sv[0], ASYNC_EVENT_READ, &context), 0);
     ck_assert_int_eq(async_runtime_wait(rt, ev, 8, 0), 0);
-    ck_assert_int_eq(write(sv[1], "x", 1), 1);
+    tl_send_text(sv[1], "x");
     ck_assert_int_eq(async_runtime_post_completion(rt, 7, UINTPTR_MAX), 0);
     ck_assert_int_eq(async_runtime_wait(rt, ev, 8, -1), 2);
     ck_assert_uint_eq(ev[0].event_type, ASYNC_EVENT_READ);
-    ck_assert_int_eq(ev[0].fd, sv[0]);
+    ck_assert(ev[0].fd == sv[0]);
     ck_assert_ptr_eq(ev[0].context, &context);
     ck_assert_uint_eq(ev[1].event_type, ASYNC_EVENT_COMPLETION);
     ck_assert_uint_eq(ev[1].completion_key, 7);
     ck_assert_uint_eq(ev[1].data, UINTPTR_MAX);
-    ck_assert_int_eq(ev[1].fd, ASYNC_INVALID_FD);
+    ck_assert(ev[1].fd == ASYNC_INVALID_FD);
     ck_assert_int_eq(async_runtime_modify(rt, sv[0], 0, &context), 0);
     ck_assert_int_eq(async_runtime_wait(rt, ev, 8, 0), 0);
     ck_assert_int_eq(async_runtime_post_read(rt, sv[0], text, sizeof(text)), 0);
@@ -85,18 +65,18 @@ START_TEST(smoke)
     ck_assert_uint_eq(ev[0].bytes_transferred, 1);
     ck_assert_int_eq(async_runtime_post_read(rt, sv[0], text, sizeof(text)), 0);
     ck_assert_int_eq(async_runtime_wait(rt, ev, 8, 10), 0);
-    ck_assert_int_eq(write(sv[1], "yz", 2), 2);
+    tl_send_text(sv[1], "yz");
     ck_assert_int_eq(async_runtime_wait(rt, ev, 8, -1), 1);
     ck_assert_uint_eq(ev[0].bytes_transferred, 2);
     ck_assert_uint_ne(async_runtime_add_timer(rt, 1000, 0, &context), 0);
     ck_assert_int_eq(async_runtime_wait(rt, ev, 8, -1), 1);
     ck_assert_uint_eq(ev[0].event_type, ASYNC_EVENT_TIMER);
     ck_assert_uint_eq(ev[0].data, 1);
-    ck_assert_int_eq(async_runtime_add_signal(rt, SIGUSR1, &context), 0);
-    raise(SIGUSR1);
+    ck_assert_int_eq(async_runtime_add_signal(rt, tl_signal(), &context), 0);
+    raise(tl_signal());
     ck_assert_int_eq(async_runtime_wait(rt, ev, 8, -1), 1);
     ck_assert_uint_eq(ev[0].event_type, ASYNC_EVENT_SIGNAL);
-    ck_assert_uint_eq(ev[0].data, SIGUSR1);
+    ck_assert_uint_eq(ev[0].data, (uintptr_t)tl_signal());
     ck_assert_int_eq(async_runtime_wakeup(rt), 0);
     ck_assert_int_eq(async_runtime_wait(rt, ev, 8, -1), 0);
     async_runtime_get_stats(rt, &stats);
@@ -104,9 +84,8 @@ START_TEST(smoke)
     ck_assert_uint_eq(stats.completions_delivered, 1);
     ck_assert_int_eq(async_runtime_remove(rt, sv[0]), 0);
     async_runtime_deinit(rt);
-    close(sv[0]);
-    close(sv[1]);
-    ck_assert_int_eq(descriptors(), before);
+    tl_close_pair(sv);
+    ck_assert_int_eq(tl_fd_count(), before);
 }
 END_TEST
 
@@ -413,9 +392,9 @@ START_TEST(ring_grows_beside_taker)
     /* Both come to the lock before either has it, the poster first. */
     port_mutex_lock(&contest.ring->lock);
     ck_assert_int_eq(port_thread_create(&poster_thread, post_on, &contest, &attr), 0);
-    usleep(20000);
+    tl_sleep_ms(20);
     ck_assert_int_eq(port_thread_create(&taker, take_chunk, &contest, &attr), 0);
-    usleep(20000);
+    tl_sleep_ms(20);
     port_mutex_unlock(&contest.ring->lock);
     port_thread_join(&poster_thread);
     port_thread_join(&taker);
@@ -499,7 +478,7 @@ START_TEST(timer_periodic)
 {
     runtime_timers_t timers = {.count = 0};
     async_event_t ev[4];
-    uint64_t id, far;
+    uint64_t id, distant;
 
     ck_assert_int_eq(runtime_timer_add(&timers, 100, 10, &ev, &id), 0);
     ck_assert_int_eq(runtime_timer_take(&timers, 99, ev, 4), 0);
@@ -513,7 +492,7 @@ START_TEST(timer_periodic)
     ck_assert_int_eq(runtime_timer_cancel(&timers, id), 0);
     ck_assert_int_eq(runtime_timer_cancel(&timers, 0), ENOENT);
     /* Far away never wraps. */
-    ck_assert_int_eq(runtime_timer_add(&timers, UINT64_MAX - 1, UINT64_MAX - 1, NULL, &far), 0);
+    ck_assert_int_eq(runtime_timer_add(&timers, UINT64_MAX - 1, UINT64_MAX - 1, NULL, &distant), 0);
     ck_assert_int_eq(runtime_timer_add(&timers, 5, UINT64_MAX - 1, NULL, &id), 0);
     ck_assert_int_eq(runtime_timer_take(&timers, 5, ev, 4), 1);
     ck_assert_uint_eq(runtime_timer_first(&timers), UINT64_MAX - 1);
@@ -551,7 +530,7 @@ END_TEST
 
 /* ---- Memory that runs out, at every allocation of a little program. ---- */
 
-static int story(async_runtime_t *rt, async_queue_t *queue, const int *sv)
+static int story(async_runtime_t *rt, async_queue_t *queue, const async_fd_t *sv)
 {
     static char text[4];
 
@@ -560,7 +539,7 @@ static int story(async_runtime_t *rt, async_queue_t *queue, const int *sv)
         async_runtime_post_write(rt, sv[0], text, sizeof(text)) != 0 ||
         async_runtime_post_completion(rt, 1, 2) != 0 ||
         async_runtime_add_timer(rt, 0, 0, NULL) == 0 ||
-        async_runtime_add_signal(rt, SIGUSR1, NULL) != 0 ||
+        async_runtime_add_signal(rt, tl_signal(), NULL) != 0 ||
         async_runtime_bind_queue(rt, queue, 3) != 0 || async_runtime_remove(rt, sv[0]) != 0)
         return errno;
     return 0;
@@ -568,9 +547,10 @@ static int story(async_runtime_t *rt, async_queue_t *queue, const int *sv)
 
 START_TEST(memory)
 {
-    int sv[2], before = descriptors(), fails = 0;
+    int before = tl_fd_count(), fails = 0;
+    async_fd_t sv[2];
 
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+    tl_pair(sv);
     for (int at = 0;; at++) {
         async_queue_t *queue = async_queue_create(4, 4, 0);
         async_runtime_stats_t stats;
@@ -601,39 +581,42 @@ START_TEST(memory)
         fails++;
     }
     ck_assert(fails > 5 || _i != 0);
-    close(sv[0]);
-    close(sv[1]);
-    ck_assert_int_eq(descriptors(), before);
+    tl_close_pair(sv);
+    ck_assert_int_eq(tl_fd_count(), before);
 }
 END_TEST
 
-int main(void)
+static void reset(void)
 {
-    Suite *suite = suite_create("runtime core");
-    TCase *tc = tcase_create("all");
-    SRunner *runner;
-    int failed, backends = 0;
+    port_memory_set_hook(NULL);
+    atomic_store(&allocations, 0);
+    atomic_store(&allocations_left, 0);
+}
+
+static void add_cases(Suite *suite)
+{
+    TCase *tcase = tl_case(suite, "core");
+    int backends = 0;
 
     while (async_runtime_backends()[backends] != NULL)
         backends++;
-    tcase_set_timeout(tc, 60);
-    tcase_add_loop_test(tc, smoke, 0, backends);
-    tcase_add_loop_test(tc, posters, 0, backends);
-    tcase_add_loop_test(tc, memory, 0, backends);
-    tcase_add_test(tc, ring_merges);
-    tcase_add_test(tc, ring_late_stamp);
-    tcase_add_test(tc, ring_unpublished);
-    tcase_add_test(tc, ring_limit);
-    tcase_add_test(tc, ring_memory);
-    tcase_add_test(tc, ring_recycles);
-    tcase_add_loop_test(tc, ring_grows_beside_taker, 1, 6);
-    tcase_add_test(tc, timer_model);
-    tcase_add_test(tc, timer_periodic);
-    tcase_add_test(tc, timer_million);
-    suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    tcase_add_checked_fixture(tcase, reset, reset);
+    tcase_add_loop_test(tcase, smoke, 0, backends);
+    tcase_add_loop_test(tcase, posters, 0, backends);
+    tcase_add_loop_test(tcase, memory, 0, backends);
+    tcase_add_test(tcase, ring_merges);
+    tcase_add_test(tcase, ring_late_stamp);
+    tcase_add_test(tcase, ring_unpublished);
+    tcase_add_test(tcase, ring_limit);
+    tcase_add_test(tcase, ring_memory);
+    tcase_add_test(tcase, ring_recycles);
+    tcase_add_loop_test(tcase, ring_grows_beside_taker, 1, 6);
+    tcase_add_test(tcase, timer_model);
+    tcase_add_test(tcase, timer_periodic);
+    tcase_add_test(tcase, timer_million);
+}
+
+int main(void)
+{
+    return tl_main("runtime_core", add_cases);
 }

@@ -5,6 +5,7 @@
 #include "testlib.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -327,6 +328,66 @@ START_TEST(test_thousands)
 }
 END_TEST
 
+/* ---- no descriptors */
+
+static void set_limit(rlim_t limit)
+{
+    struct rlimit rlimit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &rlimit), 0);
+    rlimit.rlim_cur = limit;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &rlimit), 0);
+}
+
+/* "EMFILE": at each step of the making of a runtime; what it had opened before is closed */
+START_TEST(test_no_descriptors)
+{
+    async_runtime_t *made = NULL;
+    struct rlimit before;
+    int open_before = tl_fd_count();
+    int first = dup(0);
+    int needed;
+    int pair[2];
+    async_event_t event;
+
+    ck_assert_int_ge(first, 0);
+    tl_close(first);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tl_pair(pair); /* takes two numbers that are below the limit */
+    for (needed = 0; made == NULL && needed < 20; needed++) {
+        set_limit((rlim_t)(first + 2 + needed));
+        errno = 0;
+        made = async_runtime_init();
+        if (made == NULL)
+            ck_assert_int_eq(errno, EMFILE);
+        set_limit(before.rlim_cur);
+        if (made == NULL)
+            ck_assert_int_eq(tl_fd_count(), open_before + 2);
+    }
+    ck_assert_ptr_nonnull(made);
+    ck_assert_int_le(needed, 6); /* "no descriptor that was not asked for" */
+
+    /* With none left it works on. */
+    set_limit((rlim_t)(first + 2 + needed - 1));
+    TL_OK(async_runtime_add(made, pair[0], READ | ASYNC_EVENT_ONESHOT, NULL));
+    TL_OK(async_runtime_post_completion(made, 1, 2));
+    tl_expect_completion(made, 1, 2);
+    tl_send_text(pair[1], "x");
+    tl_expect_io(made, pair[0], READ, NULL);
+    TL_OK(async_runtime_wakeup(made));
+    TL_OK(async_runtime_wait(made, &event, 1, -1));
+    ck_assert_uint_ne(async_runtime_add_timer(made, 0, 0, NULL), 0);
+    ck_assert_int_eq(async_runtime_wait(made, &event, 1, -1), 1);
+    if (async_runtime_add_signal(made, SIGUSR1, NULL) != 0)
+        ck_assert_int_eq(errno, EMFILE);
+    if (async_runtime_get_fd(made) == ASYNC_INVALID_FD)
+        ck_assert(errno == EMFILE || errno == ENOTSUP);
+    set_limit(before.rlim_cur);
+    async_runtime_deinit(made);
+    tl_close_pair(pair);
+}
+END_TEST
+
 static void add_cases(Suite *suite)
 {
     TCase *tcase = tl_case(suite, "kinds");
@@ -347,6 +408,9 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, test_dup2_over_a_registered_number);
     tcase_add_test(tcase, test_high_number);
     tcase_add_test(tcase, test_thousands);
+
+    tcase = tl_case(suite, "none left");
+    tcase_add_test(tcase, test_no_descriptors);
 }
 
 int main(void)

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_runtime_memory.c - a runtime that gets no memory or no descriptors, and how much it asks for
+ * test_runtime_memory.c - a runtime that gets no memory, and how much it asks for
  *
- * Links the inside of the library for the hook of its allocations; POSIX.
+ * Links the inside of the library for the hook of its allocations.
  */
 #include "testlib.h"
 #include "port/port_memory.h"
 
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #define READ ASYNC_EVENT_READ
 #define WRITE ASYNC_EVENT_WRITE
@@ -51,7 +49,7 @@ enum { PAIRS = 40, TIMERS = 100, POSTS = 600 };
 struct scenario {
     async_runtime_t *runtime;
     async_queue_t *queue;
-    int pairs[PAIRS][2];
+    async_fd_t pairs[PAIRS][2];
     bool added[PAIRS];
     bool reading[PAIRS]; /* has a post_read */
     bool writing[PAIRS];
@@ -121,7 +119,7 @@ static void start_all(struct scenario *s)
         TRY(done, (s->timers[i] = async_runtime_add_timer(s->runtime, i * 10, 0, NULL)) != 0);
         s->timers_pending += done;
     }
-    TRY(done, async_runtime_add_signal(s->runtime, SIGUSR1, NULL) == 0);
+    TRY(done, async_runtime_add_signal(s->runtime, tl_signal(), NULL) == 0);
     s->signals_pending = done;
     for (int i = 0; i < POSTS; i++) {
         TRY(done, async_runtime_post_completion(s->runtime, 1, (uintptr_t)s->posts_pending) == 0);
@@ -143,7 +141,7 @@ static void take_all(struct scenario *s)
         ready_pending += i % 2 == 1 && s->reading[i];
     }
     if (s->signals_pending > 0)
-        ck_assert_int_eq(raise(SIGUSR1), 0);
+        ck_assert_int_eq(raise(tl_signal()), 0);
     ck_assert(async_queue_enqueue(s->queue, "q", 1));
     while (s->timers_pending > 0 || next_post < s->posts_pending || s->operations_pending > 0 ||
            s->signals_pending > 0 || s->announcements_pending > 0 || ready_pending > 0) {
@@ -232,7 +230,7 @@ START_TEST(test_steady_state)
     async_runtime_t *runtime = tl_runtime();
     async_queue_t *queue = async_queue_create(4, 4, 0);
     async_event_t events[32];
-    int fds[2];
+    async_fd_t fds[2];
     long before = 0;
 
     tl_pair(fds);
@@ -341,72 +339,11 @@ START_TEST(test_steady_timers)
 }
 END_TEST
 
-/* ---- no descriptors */
-
-static void set_limit(rlim_t limit)
-{
-    struct rlimit rlimit;
-
-    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &rlimit), 0);
-    rlimit.rlim_cur = limit;
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &rlimit), 0);
-}
-
-/* "EMFILE": at each step of the making of a runtime; what it had opened before is closed */
-START_TEST(test_no_descriptors)
-{
-    async_runtime_t *runtime = NULL;
-    struct rlimit before;
-    int open_before = tl_fd_count();
-    int first = dup(0);
-    int needed;
-    int fds[2];
-    async_event_t event;
-
-    ck_assert_int_ge(first, 0);
-    tl_close(first);
-    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
-    tl_pair(fds); /* takes two numbers that are below the limit */
-    for (needed = 0; runtime == NULL && needed < 20; needed++) {
-        set_limit((rlim_t)(first + 2 + needed));
-        errno = 0;
-        runtime = async_runtime_init();
-        if (runtime == NULL)
-            ck_assert_int_eq(errno, EMFILE);
-        set_limit(before.rlim_cur);
-        if (runtime == NULL)
-            ck_assert_int_eq(tl_fd_count(), open_before + 2);
-    }
-    ck_assert_ptr_nonnull(runtime);
-    ck_assert_int_le(needed, 6); /* "no descriptor that was not asked for" */
-
-    /* With none left it works on. */
-    set_limit((rlim_t)(first + 2 + needed - 1));
-    TL_OK(async_runtime_add(runtime, fds[0], READ | ONESHOT, NULL));
-    TL_OK(async_runtime_post_completion(runtime, 1, 2));
-    tl_expect_completion(runtime, 1, 2);
-    tl_send_text(fds[1], "x");
-    tl_expect_io(runtime, fds[0], READ, NULL);
-    TL_OK(async_runtime_wakeup(runtime));
-    TL_OK(async_runtime_wait(runtime, &event, 1, -1));
-    ck_assert_uint_ne(async_runtime_add_timer(runtime, 0, 0, NULL), 0);
-    ck_assert_int_eq(async_runtime_wait(runtime, &event, 1, -1), 1);
-    if (async_runtime_add_signal(runtime, SIGUSR1, NULL) != 0)
-        ck_assert_int_eq(errno, EMFILE);
-    if (async_runtime_get_fd(runtime) == ASYNC_INVALID_FD)
-        ck_assert(errno == EMFILE || errno == ENOTSUP);
-    set_limit(before.rlim_cur);
-    async_runtime_deinit(runtime);
-    tl_close_pair(fds);
-}
-END_TEST
-
 static void add_cases(Suite *suite)
 {
     TCase *tcase = tl_case(suite, "none left");
 
     tcase_add_test(tcase, test_every_allocation);
-    tcase_add_test(tcase, test_no_descriptors);
 
     tcase = tl_case(suite, "steady state");
     tcase_add_test(tcase, test_steady_state);

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Workers without memory and without threads; the stop handle made of a pipe.
+ * Workers without memory and without threads; the stop handle by itself, on POSIX the one for
+ * systems without eventfd.
  */
-#include <asyncrt.h>
-
-#include "test_count.h"
 #include "test_fault.h"
+#include "testlib.h"
 #include "worker/worker_handle.h"
-
-#include <check.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #define LONG_MS 20000
 
@@ -24,7 +17,7 @@ static void *return_context(void *context)
 /* Refuses the first, second, ... allocation until create succeeds. */
 static void create_without_memory(int for_good)
 {
-    int fds = test_count_fds(), threads = test_count_threads(), n = 0;
+    int fds = tl_fd_count(), threads = tl_thread_count(), n = 0;
     async_worker_t *worker;
 
     atomic_store(&test_refuse_for_good, for_good);
@@ -38,14 +31,14 @@ static void create_without_memory(int for_good)
             break;
         ck_assert_int_eq(errno, ENOMEM);
         ck_assert_int_eq(async_last_error(), ENOMEM);
-        ck_assert_int_eq(test_count_fds(), fds);
-        ck_assert_int_eq(test_count_threads(), threads);
+        ck_assert_int_eq(tl_fd_count(), fds);
+        ck_assert_int_eq(tl_thread_count(), threads);
     }
     ck_assert_int_gt(n, 0);
     /* nothing else allocates */
     atomic_store(&test_allocations_left, 0);
     atomic_store(&test_refused, 0);
-    ck_assert_int_ge(async_worker_get_stop_handle(worker), 0);
+    ck_assert(async_worker_get_stop_handle(worker) != (async_handle_t)-1);
     async_worker_signal_stop(worker);
     ck_assert(async_worker_join(worker, LONG_MS));
     ck_assert_ptr_eq(async_worker_get_result(worker), &n);
@@ -69,7 +62,7 @@ START_TEST(no_thread)
 {
     async_worker_options_t options = ASYNC_WORKER_OPTIONS_INIT;
     async_runtime_t *runtime = async_runtime_init();
-    int fds = test_count_fds();
+    int fds = tl_fd_count();
     async_event_t event;
 
     options.runtime = runtime;
@@ -79,58 +72,48 @@ START_TEST(no_thread)
         ck_assert_ptr_null(async_worker_create_with(return_context, NULL, &options));
         ck_assert_int_eq(errno, EAGAIN);
     }
-    ck_assert_int_eq(test_count_fds(), fds);
+    ck_assert_int_eq(tl_fd_count(), fds);
     ck_assert_int_eq(async_runtime_wait(runtime, &event, 1, 0), 0);
     async_runtime_deinit(runtime);
 }
 END_TEST
 
-static int readable(int fd)
+START_TEST(handle_alone)
 {
-    struct pollfd pfd = {.fd = fd, .events = POLLIN};
-
-    return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLIN) != 0;
-}
-
-/* The file that is built here is the one for systems without eventfd. */
-START_TEST(pipe_handle)
-{
-    int fds = test_count_fds();
+    int fds = tl_fd_count();
     worker_handle_t handle;
-    int fd = -1, again = -1;
+    async_handle_t made, again;
 
     worker_handle_init(&handle);
     worker_handle_signal(&handle);
     worker_handle_close(&handle);
-    ck_assert_int_eq(worker_handle_get(&handle, &fd), 0);
+    ck_assert_int_eq(worker_handle_get(&handle, &made), 0);
     ck_assert_int_eq(worker_handle_get(&handle, &again), 0);
-    ck_assert_int_eq(fd, again);
-    ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
-    ck_assert(!readable(fd));
+    ck_assert(made == again);
+    ck_assert(!tl_handle_is_inherited(made));
+    ck_assert(!tl_handle_is_set(made, 0));
     /* many signals fill no pipe to the point of blocking */
     for (int i = 0; i < 100000; i++)
         worker_handle_signal(&handle);
-    ck_assert(readable(fd));
+    ck_assert(tl_handle_is_set(made, 0));
+    ck_assert(tl_handle_is_set(made, 0));
     worker_handle_close(&handle);
-    ck_assert_int_eq(test_count_fds(), fds);
+    ck_assert_int_eq(tl_fd_count(), fds);
 }
 END_TEST
 
-int main(void)
+static void add_case(Suite *suite)
 {
-    Suite *suite = suite_create("worker_fault");
-    TCase *tcase = tcase_create("worker_fault");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *tcase = tl_case(suite, "worker_fault");
 
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
+    tcase_add_checked_fixture(tcase, test_fault_reset, test_fault_reset);
     tcase_add_test(tcase, no_memory_once);
     tcase_add_test(tcase, no_memory_for_good);
     tcase_add_test(tcase, no_thread);
-    tcase_add_test(tcase, pipe_handle);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    tcase_add_test(tcase, handle_alone);
+}
+
+int main(void)
+{
+    return tl_main("worker_fault", add_case);
 }

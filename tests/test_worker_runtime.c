@@ -2,16 +2,7 @@
 /*
  * The completions of workers, on each backend.
  */
-#include <asyncrt.h>
-
-#include "test_count.h"
-
-#include <check.h>
-#include <errno.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "testlib.h"
 
 #define LONG_MS 20000
 #define KEY ((uintptr_t)-7)
@@ -47,7 +38,7 @@ static async_worker_t *start(async_runtime_t *runtime, async_worker_proc_t proc,
 
 static void *nap(void *context)
 {
-    test_sleep_ms(20);
+    tl_sleep_ms(20);
     return context;
 }
 
@@ -169,52 +160,24 @@ START_TEST(worker_outlives_the_runtime)
     ck_assert(async_worker_join(after, LONG_MS));
     ck_assert_ptr_eq(async_worker_get_result(after), &thing);
     async_worker_destroy(after);
-    async_worker_destroy(before);
-    test_settle_threads(3); /* of dropped; 3: the test, "." and ".." */
+    async_worker_destroy(before); /* and the case waits for the thread of dropped */
 }
 END_TEST
 
-START_TEST(inherited_runtime)
+static void add_case(Suite *suite)
 {
-    async_runtime_t *runtime = open_backend(_i);
-    async_worker_options_t options = ASYNC_WORKER_OPTIONS_INIT;
-    async_event_t event;
-    pid_t child;
-    int status;
-
-    if (runtime == NULL)
-        return;
-    child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        options.runtime = runtime;
-        _exit(async_worker_create_with(nap, NULL, &options) == NULL && errno == EPERM ? 0 : 1);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_int_eq(status, 0);
-    ck_assert_int_eq(async_runtime_wait(runtime, &event, 1, 0), 0);
-    async_runtime_deinit(runtime);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("worker_runtime");
-    TCase *tcase = tcase_create("worker_runtime");
-    SRunner *runner = srunner_create(suite);
-    int failed, backends = 0;
+    TCase *tcase = tl_case(suite, "completions");
+    int backends = 0;
 
     while (async_runtime_backends()[backends] != NULL)
         backends++;
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
     tcase_add_loop_test(tcase, end_is_posted_once, 0, backends);
     tcase_add_loop_test(tcase, many_ends, 0, backends);
     tcase_add_loop_test(tcase, completion_outlives_the_handle, 0, backends);
     tcase_add_loop_test(tcase, worker_outlives_the_runtime, 0, backends);
-    tcase_add_loop_test(tcase, inherited_runtime, 0, backends);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return tl_main("worker_runtime", add_case);
 }

@@ -29,14 +29,9 @@ static void remember_process(void)
 
 static void check_process(void)
 {
+    int threads = tl_settle_threads(threads_before); /* a joined one is listed for a moment */
     int fds = tl_fd_count();
-    int threads = tl_thread_count();
 
-    /* A joined thread stays in the system's list for a moment. */
-    for (int i = 0; i < 1000 && threads > threads_before; i++) {
-        tl_sleep_ms(1);
-        threads = tl_thread_count();
-    }
     ck_assert_msg(fds == fds_before, "%d descriptors before, %d after", fds_before, fds);
     ck_assert_msg(threads <= threads_before, "%d threads before, %d after", threads_before,
                   threads);
@@ -303,6 +298,17 @@ size_t tl_drain(async_fd_t fd)
     while ((count = tl_recv(fd, block, sizeof block)) > 0)
         total += (size_t)count;
     return total;
+}
+
+int tl_settle_threads(int wanted)
+{
+    int count = tl_thread_count();
+
+    for (int i = 0; i < TL_WAIT_MS && count > wanted; i++) {
+        tl_sleep_ms(1);
+        count = tl_thread_count();
+    }
+    return count;
 }
 
 uint32_t tl_random(uint32_t *state)

@@ -127,10 +127,22 @@ tl_thread_t *tl_thread_start(void (*proc)(void *arg), void *arg);
 void tl_thread_join(tl_thread_t *thread);
 void tl_yield(void);
 void tl_sleep_ms(unsigned ms);
-uint64_t tl_now_ns(void);                            /* monotonic */
-int tl_fd_count(void);                               /* -1: the system does not tell */
-int tl_thread_count(void);                           /* -1: the system does not tell */
+uint64_t tl_now_ns(void);          /* monotonic */
+int tl_fd_count(void);             /* -1: the system does not tell */
+int tl_thread_count(void);         /* -1: the system does not tell */
+int tl_settle_threads(int wanted); /* waits until no more than wanted are there; returns how many */
 void tl_setenv(const char *name, const char *value); /* value NULL: unset */
+
+int tl_signal(void); /* the number of a signal that add_signal takes and raise() sends */
+
+/* Of the calling thread; false, 0, -1: the system does not tell. */
+bool tl_thread_name(char *name, size_t size);
+size_t tl_stack_size(void);
+long tl_context_switches(void); /* voluntary ones */
+
+/* A worker's stop handle, or what is like it. */
+bool tl_handle_is_set(async_handle_t handle, int timeout_ms);
+bool tl_handle_is_inherited(async_handle_t handle); /* by programs that this one starts */
 
 /* A small generator of numbers that a test can repeat. */
 uint32_t tl_random(uint32_t *state);

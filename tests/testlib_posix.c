@@ -11,6 +11,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -211,6 +213,69 @@ int tl_fd_count(void)
 int tl_thread_count(void)
 {
     return entries("/proc/self/task");
+}
+
+int tl_signal(void)
+{
+    return SIGUSR1;
+}
+
+#ifdef __linux__
+bool tl_thread_name(char *name, size_t size)
+{
+    return pthread_getname_np(pthread_self(), name, size) == 0;
+}
+
+size_t tl_stack_size(void)
+{
+    pthread_attr_t attr;
+    size_t size = 0;
+
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+        pthread_attr_getstacksize(&attr, &size);
+        pthread_attr_destroy(&attr);
+    }
+    return size;
+}
+
+long tl_context_switches(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : -1;
+}
+#else
+bool tl_thread_name(char *name, size_t size)
+{
+    (void)name;
+    (void)size;
+    return false;
+}
+
+size_t tl_stack_size(void)
+{
+    return 0;
+}
+
+long tl_context_switches(void)
+{
+    return -1;
+}
+#endif
+
+bool tl_handle_is_set(async_handle_t handle, int timeout_ms)
+{
+    struct pollfd pollfd = {.fd = handle, .events = POLLIN};
+
+    return poll(&pollfd, 1, timeout_ms) == 1 && (pollfd.revents & POLLIN) != 0;
+}
+
+bool tl_handle_is_inherited(async_handle_t handle)
+{
+    int flags = fcntl(handle, F_GETFD);
+
+    ck_assert_int_ge(flags, 0);
+    return (flags & FD_CLOEXEC) == 0;
 }
 
 void tl_setenv(const char *name, const char *value)

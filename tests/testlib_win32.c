@@ -6,7 +6,11 @@
 
 #include <winsock2.h>
 #include <ws2tcpip.h>
+#include <signal.h>
+
 #include <windows.h>
+
+#include <tlhelp32.h>
 
 struct tl_thread {
     HANDLE handle;
@@ -227,15 +231,92 @@ uint64_t tl_now_ns(void)
            rest * 1000 * TL_NS_PER_MS / (uint64_t)frequency.QuadPart;
 }
 
-/* The first use of sockets leaves handles of the system's behind: nothing to count leaks with. */
+/* The first use of sockets, and of a thread, leaves handles of the system's behind. */
+static void have_used_all(void)
+{
+    static bool used;
+    async_fd_t fds[2];
+
+    if (used)
+        return;
+    used = true;
+    tl_tcp_pair(fds);
+    tl_close_pair(fds);
+    async_runtime_deinit(async_runtime_init());
+}
+
 int tl_fd_count(void)
 {
-    return -1;
+    DWORD count;
+
+    have_used_all();
+    return GetProcessHandleCount(GetCurrentProcess(), &count) ? (int)count : -1;
 }
 
 int tl_thread_count(void)
 {
+    HANDLE list = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
+    THREADENTRY32 entry = {.dwSize = sizeof entry};
+    int count = 0;
+
+    ck_assert(list != INVALID_HANDLE_VALUE);
+    for (BOOL more = Thread32First(list, &entry); more; more = Thread32Next(list, &entry))
+        count += entry.th32OwnerProcessID == GetCurrentProcessId();
+    CloseHandle(list);
+    return count;
+}
+
+int tl_signal(void)
+{
+    return SIGTERM;
+}
+
+/* The function of the system's, which not every system has; NULL: this one does not. */
+static FARPROC find_function(const char *name)
+{
+    return GetProcAddress(GetModuleHandleW(L"kernelbase.dll"), name);
+}
+
+bool tl_thread_name(char *name, size_t size)
+{
+    FARPROC found = find_function("GetThreadDescription");
+    HRESULT(WINAPI * get)(HANDLE thread, PWSTR * text);
+    PWSTR text = NULL;
+    bool told;
+
+    if (found == NULL)
+        return false;
+    memcpy(&get, &found, sizeof get);
+    told = SUCCEEDED(get(GetCurrentThread(), &text)) &&
+           WideCharToMultiByte(CP_UTF8, 0, text, -1, name, (int)size, NULL, NULL) > 0;
+    LocalFree(text);
+    return told;
+}
+
+size_t tl_stack_size(void)
+{
+    ULONG_PTR low, high;
+
+    GetCurrentThreadStackLimits(&low, &high);
+    return high - low;
+}
+
+long tl_context_switches(void)
+{
     return -1;
+}
+
+bool tl_handle_is_set(async_handle_t handle, int timeout_ms)
+{
+    return WaitForSingleObject(handle, (DWORD)timeout_ms) == WAIT_OBJECT_0;
+}
+
+bool tl_handle_is_inherited(async_handle_t handle)
+{
+    DWORD flags;
+
+    ck_assert(GetHandleInformation(handle, &flags));
+    return (flags & HANDLE_FLAG_INHERIT) != 0;
 }
 
 void tl_setenv(const char *name, const char *value)
