@@ -500,6 +500,35 @@ START_TEST(timer_periodic)
 }
 END_TEST
 
+/* The room for periods comes with the first one; a slot whose uses are used up rests. */
+START_TEST(timer_slots)
+{
+    runtime_timers_t timers = {.count = 0};
+    uint64_t id, last = 0, other;
+    async_event_t ev[128];
+
+    for (uint64_t i = 1; i <= 100; i++)
+        ck_assert_int_eq(runtime_timer_add(&timers, i, i == 20 ? 1000 : 0, NULL, &id), 0);
+    ck_assert_int_eq(runtime_timer_take(&timers, 100, ev, 128), 100);
+    ck_assert_int_eq(runtime_timer_take(&timers, 1019, ev, 128), 0);
+    ck_assert_int_eq(runtime_timer_take(&timers, 1020, ev, 128), 1);
+    ck_assert_int_eq(runtime_timer_cancel(&timers, id), ENOENT);
+    ck_assert_int_eq(runtime_timer_add(&timers, 3000, 0, NULL, &id), 0);
+    ck_assert_int_eq(runtime_timer_cancel(&timers, id ^ (uint64_t)1 << 32), ENOENT);
+    ck_assert_int_eq(runtime_timer_cancel(&timers, id), 0);
+    timers.slots[(uint32_t)id].uses = UINT32_MAX - 1;
+    ck_assert_int_eq(runtime_timer_add(&timers, 3000, 0, NULL, &last), 0);
+    ck_assert_uint_eq((uint32_t)last, (uint32_t)id);
+    ck_assert_int_eq(runtime_timer_cancel(&timers, last), 0);
+    ck_assert_int_eq(runtime_timer_add(&timers, 4000, 0, NULL, &other), 0);
+    ck_assert_uint_ne((uint32_t)other, (uint32_t)id);
+    ck_assert_int_eq(runtime_timer_cancel(&timers, last), ENOENT);
+    ck_assert_int_eq(runtime_timer_cancel(&timers, id), ENOENT);
+    ck_assert_uint_eq(runtime_timer_count(&timers), 2);
+    runtime_timer_close(&timers);
+}
+END_TEST
+
 START_TEST(timer_million)
 {
     const size_t count = 1000000;
@@ -613,6 +642,7 @@ static void add_cases(Suite *suite)
     tcase_add_loop_test(tcase, ring_grows_beside_taker, 1, 6);
     tcase_add_test(tcase, timer_model);
     tcase_add_test(tcase, timer_periodic);
+    tcase_add_test(tcase, timer_slots);
     tcase_add_test(tcase, timer_million);
 }
 

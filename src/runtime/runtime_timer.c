@@ -12,12 +12,9 @@
 #define NO_SLOT UINT32_MAX
 #define FIRST_CAPACITY 16u
 
-/* An id: the slot below, the count of its uses above; with its count used up it rests for good. */
-#define SLOT_BITS 28
-#define SLOT_MASK (((uint64_t)1 << SLOT_BITS) - 1)
-#define USES_MAX (UINT64_MAX >> SLOT_BITS)
-#define ONE_USE ((uint64_t)1 << SLOT_BITS)
-#define NO_PLACE SLOT_MASK /* of a free slot */
+/* An id: the slot below, its uses above, which are odd while the timer is there.  With its uses
+ * used up a slot rests for good. */
+#define SLOT_BITS 32
 
 /* The heap begins so many entries into its memory that entry 1, the first child, begins a line. */
 #define HEAP_OFFSET (PORT_CACHE_LINE / sizeof(timer_entry_t) - 1)
@@ -31,10 +28,8 @@ static bool earlier(const timer_entry_t *a, const timer_entry_t *b)
 
 static void put(runtime_timers_t *timers, size_t place, timer_entry_t entry)
 {
-    uint64_t *slot = &timers->places[entry.slot];
-
     timers->heap[place] = entry;
-    *slot = (*slot & ~SLOT_MASK) | place;
+    timers->slots[entry.slot].place = (uint32_t)place;
 }
 
 static void sift_up(runtime_timers_t *timers, size_t place, timer_entry_t entry)
@@ -98,12 +93,12 @@ static void heap_remove(runtime_timers_t *timers, size_t place)
         sift(timers, place, last);
 }
 
+/* The slot's timer has ended. */
 static void free_slot(runtime_timers_t *timers, uint32_t slot)
 {
-    timers->places[slot] |= NO_PLACE;
-    if (timers->places[slot] >> SLOT_BITS == USES_MAX)
-        return;
-    timers->data[slot].period = timers->free_slot;
+    if (timers->slots[slot].uses == 0)
+        return; /* used up */
+    timers->slots[slot].place = timers->free_slot;
     timers->free_slot = slot;
 }
 
@@ -111,33 +106,33 @@ static void free_slot(runtime_timers_t *timers, uint32_t slot)
 static void close_gap(runtime_timers_t *timers)
 {
     size_t place = timers->gap;
-    uint32_t slot;
 
     if (place == 0)
         return;
     timers->gap = 0;
-    slot = timers->heap[place].slot;
     heap_remove(timers, place);
-    free_slot(timers, slot);
+    free_slot(timers, timers->gap_slot);
 }
 
 static int grow(runtime_timers_t *timers)
 {
     size_t capacity = timers->capacity != 0 ? timers->capacity * 2 : FIRST_CAPACITY;
     timer_entry_t *memory;
-    timer_data_t *data;
-    uint64_t *places;
+    timer_slot_t *slots;
 
-    if (capacity >= NO_PLACE)
+    if (capacity >= NO_SLOT)
         return ENOMEM;
-    places = port_realloc(timers->places, capacity * sizeof(*places));
-    if (places == NULL)
+    slots = port_realloc(timers->slots, capacity * sizeof(*slots));
+    if (slots == NULL)
         return ENOMEM;
-    timers->places = places;
-    data = port_realloc(timers->data, capacity * sizeof(*data));
-    if (data == NULL)
-        return ENOMEM;
-    timers->data = data;
+    timers->slots = slots;
+    if (timers->periods != NULL) {
+        uint64_t *periods = port_realloc(timers->periods, capacity * sizeof(*periods));
+
+        if (periods == NULL)
+            return ENOMEM;
+        timers->periods = periods;
+    }
     memory = port_alloc_aligned((HEAP_OFFSET + capacity) * sizeof(*memory), PORT_CACHE_LINE);
     if (memory == NULL)
         return ENOMEM;
@@ -152,24 +147,36 @@ static int grow(runtime_timers_t *timers)
     return 0;
 }
 
-static int take_slot(runtime_timers_t *timers, uint32_t *slot)
+/* Sees to it that there is room for one more timer, and for its period. */
+static int make_room(runtime_timers_t *timers, bool periodic)
 {
     /* The first time there is no capacity, and free_slot says nothing yet. */
-    if (timers->capacity == 0 ||
-        (timers->free_slot == NO_SLOT && timers->slots_used == timers->capacity)) {
+    if (timers->capacity == 0 || (timers->gap == 0 && timers->free_slot == NO_SLOT &&
+                                  timers->slots_used == timers->capacity)) {
         int err = grow(timers);
 
         if (err != 0)
             return err;
     }
-    if (timers->free_slot != NO_SLOT) {
-        *slot = timers->free_slot;
-        timers->free_slot = (uint32_t)timers->data[*slot].period;
-    } else {
-        *slot = (uint32_t)timers->slots_used++;
-        timers->places[*slot] = 0;
+    if (PORT_UNLIKELY(periodic && timers->periods == NULL)) {
+        timers->periods = port_zalloc(timers->capacity, sizeof(*timers->periods));
+        if (timers->periods == NULL)
+            return ENOMEM;
     }
     return 0;
+}
+
+static uint32_t take_slot(runtime_timers_t *timers)
+{
+    uint32_t slot = timers->free_slot;
+
+    if (slot != NO_SLOT) {
+        timers->free_slot = timers->slots[slot].place;
+    } else {
+        slot = (uint32_t)timers->slots_used++;
+        timers->slots[slot].uses = 0;
+    }
+    return slot;
 }
 
 int runtime_timer_add(runtime_timers_t *timers, uint64_t deadline, uint64_t period, void *context,
@@ -177,45 +184,51 @@ int runtime_timer_add(runtime_timers_t *timers, uint64_t deadline, uint64_t peri
 {
     timer_entry_t entry = {.deadline = deadline, .sequence = timers->sequence};
     size_t place = timers->gap;
+    int err = make_room(timers, period != 0);
 
-    if (place != 0) {
-        entry.slot = timers->heap[place].slot;
-        timers->gap = 0;
-    } else {
-        int err = take_slot(timers, &entry.slot);
-
-        if (err != 0)
-            return err;
-    }
-    timers->places[entry.slot] += ONE_USE;
-    timers->data[entry.slot] = (timer_data_t){.context = context, .period = period};
+    if (err != 0)
+        return err;
     timers->sequence++;
+    timers->gap = 0;
+    entry.slot = place != 0 ? timers->gap_slot : take_slot(timers);
+    timers->slots[entry.slot].context = context;
+    if (timers->periods != NULL)
+        timers->periods[entry.slot] = period;
+    *id = (uint64_t)++timers->slots[entry.slot].uses << SLOT_BITS | entry.slot;
     if (place != 0)
         sift(timers, place, entry);
     else
         sift_up(timers, timers->count++, entry);
-    *id = (timers->places[entry.slot] & ~SLOT_MASK) | entry.slot;
     return 0;
+}
+
+/* The entry at place is about to get another deadline, or to go.  What that will look at comes from
+ * memory while the next deadline is made: reading the clock waits for loads, not for prefetches. */
+static void expect_change(const runtime_timers_t *timers, size_t place)
+{
+    PORT_PREFETCH_WRITE(&timers->heap[place]);
+    PORT_PREFETCH_READ(&timers->heap[(place - 1) / 4]);
+    if (place * 4 + 1 < timers->count)
+        PORT_PREFETCH_READ(&timers->heap[place * 4 + 1]);
 }
 
 int runtime_timer_cancel(runtime_timers_t *timers, uint64_t id)
 {
-    uint64_t slot = id & SLOT_MASK, place;
+    uint32_t slot = (uint32_t)id, uses = (uint32_t)(id >> SLOT_BITS);
 
-    if (slot >= timers->slots_used)
-        return ENOENT;
-    place = timers->places[slot] & SLOT_MASK;
-    if (place == NO_PLACE || (timers->places[slot] ^ id) >> SLOT_BITS != 0)
+    if (slot >= timers->slots_used || timers->slots[slot].uses != uses || uses % 2 == 0)
         return ENOENT;
     close_gap(timers); /* may move the entry */
-    place = timers->places[slot] & SLOT_MASK;
-    timers->places[slot] |= NO_PLACE;
-    timers->gap = (size_t)place;
-    if (place == 0) {
+    timers->slots[slot].uses++;
+    timers->gap = timers->slots[slot].place;
+    timers->gap_slot = slot;
+    if (timers->gap == 0) {
         heap_remove(timers, 0);
-        free_slot(timers, (uint32_t)slot);
-    } else if (timers->places[slot] >> SLOT_BITS == USES_MAX) {
+        free_slot(timers, slot);
+    } else if (PORT_UNLIKELY(timers->slots[slot].uses == 0)) {
         close_gap(timers);
+    } else {
+        expect_change(timers, timers->gap);
     }
     return 0;
 }
@@ -227,21 +240,21 @@ int runtime_timer_take(runtime_timers_t *timers, uint64_t now, async_event_t *ev
     close_gap(timers);
     while (n < max && runtime_timer_due(timers, now)) {
         timer_entry_t entry = timers->heap[0];
-        const timer_data_t *data = &timers->data[entry.slot];
+        uint64_t period = timers->periods != NULL ? timers->periods[entry.slot] : 0;
         uint64_t expirations = 1;
 
-        if (data->period != 0) {
+        events[n] = (async_event_t){.context = timers->slots[entry.slot].context};
+        if (period != 0) {
             /* Late or not, the next deadline is a whole number of periods after the first. */
-            expirations += (now - entry.deadline) / data->period;
-            events[n] = (async_event_t){.context = data->context};
-            entry.deadline = expirations > (PORT_DEADLINE_NEVER - 1 - entry.deadline) / data->period
+            expirations += (now - entry.deadline) / period;
+            entry.deadline = expirations > (PORT_DEADLINE_NEVER - 1 - entry.deadline) / period
                                  ? PORT_DEADLINE_NEVER - 1
-                                 : entry.deadline + expirations * data->period;
+                                 : entry.deadline + expirations * period;
             entry.sequence = timers->sequence++;
             sift_down(timers, 0, entry);
         } else {
-            events[n] = (async_event_t){.context = data->context};
             heap_remove(timers, 0);
+            timers->slots[entry.slot].uses++;
             free_slot(timers, entry.slot);
         }
         events[n].event_type = ASYNC_EVENT_TIMER;
@@ -254,8 +267,8 @@ int runtime_timer_take(runtime_timers_t *timers, uint64_t now, async_event_t *ev
 
 void runtime_timer_close(runtime_timers_t *timers)
 {
-    port_free(timers->places);
-    port_free(timers->data);
+    port_free(timers->slots);
+    port_free(timers->periods);
     port_free_aligned(timers->heap_memory);
     *timers = (runtime_timers_t){.count = 0};
 }

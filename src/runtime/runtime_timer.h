@@ -17,24 +17,24 @@ typedef struct timer_entry {
     uint32_t slot;
 } timer_entry_t;
 
-/* What only adding and expiring look at; apart from the places, which every move in the heap
- * writes. */
-typedef struct timer_data {
+typedef struct timer_slot {
     void *context;
-    uint64_t period; /* nanoseconds; 0: once; of a free slot: the next free one */
-} timer_data_t;
+    uint32_t place; /* in the heap; of a free slot: the next free one */
+    uint32_t uses;  /* so far, and as many ends of one: odd while a timer has the slot */
+} timer_slot_t;
 
 typedef struct runtime_timers {
     timer_entry_t *heap; /* begins so that the children of an entry share a line */
-    uint64_t *places;    /* of each slot: its uses so far, and below them its place in the heap */
-    timer_data_t *data;  /* of each slot */
+    timer_slot_t *slots;
+    uint64_t *periods; /* of each slot, in nanoseconds, 0: once; NULL: no timer ever had one */
     void *heap_memory;
     size_t count; /* of entries in the heap; not 0: the first one is a timer's */
     /* The place of an entry whose timer is cancelled, 0: none.  The next call that changes the heap
      * takes it out and frees its slot, or, if it is an add, takes both over: to re-arm a timer
      * moves one entry, not two. */
     size_t gap;
-    size_t capacity; /* of each array */
+    uint32_t gap_slot; /* its slot */
+    size_t capacity;   /* of each array that is there */
     size_t slots_used;
     uint32_t free_slot;
     uint32_t sequence;
