@@ -19,6 +19,7 @@
 #define MSG_NOSIGNAL 0
 #define NET_BLOCKED WSAEWOULDBLOCK
 #define NET_CONNECTING WSAEWOULDBLOCK
+#define NET_OUTPUT SD_SEND
 #define popen _popen
 #define pclose _pclose
 typedef int net_size_t;
@@ -32,6 +33,7 @@ typedef int net_size_t;
 #include <unistd.h>
 #define NET_BLOCKED EAGAIN
 #define NET_CONNECTING EINPROGRESS
+#define NET_OUTPUT SHUT_WR
 typedef size_t net_size_t;
 #endif
 
@@ -130,21 +132,42 @@ static inline async_fd_t net_accept(async_fd_t listener)
     return fd;
 }
 
-/* A connection under way: WRITE tells when it stands. */
-static inline async_fd_t net_connect(const char *address, unsigned short port)
+/* A connection under way: WRITE tells when it has ended, and net_connected() how. */
+static inline async_fd_t net_connect_to(const struct sockaddr *to, socklen_t length)
 {
-    struct sockaddr_in to;
-    async_fd_t fd = (async_fd_t)socket(AF_INET, SOCK_STREAM, 0);
+    async_fd_t fd = (async_fd_t)socket(to->sa_family, SOCK_STREAM, 0);
 
     if (fd == ASYNC_INVALID_FD)
         return fd;
     net_prepare(fd);
-    if (net_address(&to, address, port) != 0 ||
-        (connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0 && net_error() != NET_CONNECTING)) {
+    if (connect(fd, to, length) != 0 && net_error() != NET_CONNECTING) {
         net_close(fd);
         return ASYNC_INVALID_FD;
     }
     return fd;
+}
+
+static inline async_fd_t net_connect(const char *address, unsigned short port)
+{
+    struct sockaddr_in to;
+
+    if (net_address(&to, address, port) != 0)
+        return ASYNC_INVALID_FD;
+    return net_connect_to((const struct sockaddr *)&to, sizeof(to));
+}
+
+static inline bool net_connected(async_fd_t fd)
+{
+    int error = 0;
+    socklen_t length = sizeof(error);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, (char *)&error, &length) == 0 && error == 0;
+}
+
+/* The peer reads an end; what it sends still comes. */
+static inline void net_end_output(async_fd_t fd)
+{
+    shutdown(fd, NET_OUTPUT);
 }
 
 /* Bytes read, NET_END, NET_WAIT (nothing there) or NET_FAILED. */
