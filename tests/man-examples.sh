@@ -4,7 +4,8 @@
 #
 # An example with a main() is a program: it is built as a user would build it, run with an empty
 # standard input, and must exit with 0; one that runs until it is told is told by SIGTERM.  What has
-# no main() is compiled as the body of a function.
+# no main() is compiled as the body of a function, and so is the code in a page's other sections, with
+# the names that it takes for granted.
 . "${srcdir:-.}/tests/man-common.sh"
 CC=${CC:-cc}
 work=man-examples.tmp
@@ -44,6 +45,32 @@ extract() {
     done
 }
 
+# The blocks of the other sections that hold statements: $1.s1.c, $1.s2.c, ...
+extract_snippets() {
+    awk -v base="$1" '
+        /^\.SH / { examples = $2 == "EXAMPLES" }
+        /^\.EX/ && !examples { inside = 1; text = ""; code = 0; next }
+        /^\.EE/ {
+            if (inside && code) { n++; printf "%s", text > (base ".s" n ".c") }
+            inside = 0
+            next
+        }
+        inside { text = text $0 "\n"; if (/;$/) code = 1 }' "$2"
+    for file in "$1".s*.c; do
+        test -f "$file" || continue
+        {
+            echo '#include <asyncrt.h>'
+            echo '#include <stdio.h>'
+            echo 'void handle(), on_signal(), on_timer(), on_ready(), on_transfer(), on_key();'
+            echo 'void snippet(async_runtime_t *runtime, async_event_t *events, int i, int n, int done);'
+            echo 'void snippet(async_runtime_t *runtime, async_event_t *events, int i, int n, int done) {'
+            echo '{'
+            plain_text <"$file"
+            echo '}}'
+        } >"$file.tmp" && mv "$file.tmp" "$file"
+    done
+}
+
 # The library of the build tree: the shared one straight, a static one with all that it needs.
 build() {
     flags="-Wall -Wextra -Werror -I$srcdir/include"
@@ -57,10 +84,20 @@ build() {
 }
 
 programs=0
+snippets=0
 for page in $(pages); do
     name=$(basename "$page")
     extract "$work/$name" "$page"
     test -f "$work/$name.1.c" || fail "$name: no example"
+    extract_snippets "$work/$name" "$page"
+    for source in "$work/$name".s*.c; do
+        test -f "$source" || continue
+        snippets=$((snippets + 1))
+        # shellcheck disable=SC2086
+        $CC $CFLAGS -std=c11 -Wno-strict-prototypes -I"$srcdir"/include -fsyntax-only "$source" ||
+            fail "$name: the code in the description does not compile"
+        rm "$source"
+    done
     for source in "$work/$name".*.c; do
         test -f "$source" || continue
         if grep -q '^int main(' "$source"; then
@@ -86,4 +123,5 @@ for page in $(pages); do
         fi
     done
 done
-finish "$programs programs"
+test "$snippets" -gt 0 || fail "no code was found in the descriptions"
+finish "$programs programs, $snippets snippets"
