@@ -328,6 +328,58 @@ START_TEST(test_thousands)
 }
 END_TEST
 
+/* ---- standard input: more than test_runtime_console.c has of it */
+
+static void expect_input(void *context)
+{
+    tl_expect_io(runtime, STDIN_FILENO, READ | ASYNC_EVENT_CONSOLE, context);
+}
+
+START_TEST(test_terminal_input)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    char buffer[16];
+
+    ck_assert_int_ge(master, 0);
+    ck_assert_int_eq(grantpt(master), 0);
+    ck_assert_int_eq(unlockpt(master), 0);
+    tl_input_become(open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    TL_OK(async_runtime_add_console(runtime, tl_context(2)));
+    ck_assert_int_eq(async_runtime_get_console_type(runtime), ASYNC_CONSOLE_TYPE_REAL);
+    ck_assert_int_eq(write(master, "half a ", 7), 7);
+    tl_quiet(runtime); /* the terminal's own editing holds it */
+    ck_assert_int_eq(write(master, "line\n", 5), 5);
+    expect_input(tl_context(2));
+    ck_assert_int_eq(read(STDIN_FILENO, buffer, sizeof buffer), 12);
+    tl_quiet(runtime);
+    ck_assert_int_eq(write(master, "\004", 1), 1); /* end of file, as a terminal has it */
+    expect_input(tl_context(2));
+    ck_assert_int_eq(read(STDIN_FILENO, buffer, sizeof buffer), 0);
+    tl_quiet(runtime);
+    tl_close(master);
+}
+END_TEST
+
+/* "O_NONBLOCK of standard input [is] left alone": it is shared with whoever has it, too */
+START_TEST(test_input_flags)
+{
+    int writer = tl_input_pipe();
+    int before = fcntl(STDIN_FILENO, F_GETFL);
+
+    ck_assert_int_eq(before & O_NONBLOCK, 0);
+    TL_OK(async_runtime_add_console(runtime, NULL));
+    ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFL), before);
+    ck_assert_int_eq(write(writer, "x", 1), 1);
+    expect_input(NULL);
+    ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFL), before);
+    async_runtime_deinit(runtime);
+    runtime = NULL;
+    ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFL), before);
+    ck_assert_int_ge(fcntl(STDIN_FILENO, F_GETFD), 0); /* open still */
+    tl_close(writer);
+}
+END_TEST
+
 /* ---- no descriptors */
 
 static void set_limit(rlim_t limit)
@@ -408,6 +460,11 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, test_dup2_over_a_registered_number);
     tcase_add_test(tcase, test_high_number);
     tcase_add_test(tcase, test_thousands);
+
+    tcase = tl_case(suite, "standard input");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, test_terminal_input);
+    tcase_add_test(tcase, test_input_flags);
 
     tcase = tl_case(suite, "none left");
     tcase_add_test(tcase, test_no_descriptors);

@@ -39,9 +39,16 @@ static void check_process(void)
 
 TCase *tl_case(Suite *suite, const char *name)
 {
+    return tl_case_after(suite, name, NULL);
+}
+
+TCase *tl_case_after(Suite *suite, const char *name, void (*first)(void))
+{
     TCase *tcase = tcase_create(name);
 
     tcase_set_timeout(tcase, 60);
+    if (first != NULL)
+        tcase_add_checked_fixture(tcase, first, NULL);
     tcase_add_checked_fixture(tcase, remember_process, check_process);
     suite_add_tcase(suite, tcase);
     return tcase;
@@ -302,12 +309,11 @@ size_t tl_drain(async_fd_t fd)
 
 int tl_settle_threads(int wanted)
 {
-    int count = tl_thread_count();
+    uint64_t end = tl_now_ns() + (uint64_t)TL_WAIT_MS * TL_NS_PER_MS;
+    int count;
 
-    for (int i = 0; i < TL_WAIT_MS && count > wanted; i++) {
+    while ((count = tl_thread_count()) > wanted && tl_now_ns() < end)
         tl_sleep_ms(1);
-        count = tl_thread_count();
-    }
     return count;
 }
 

@@ -62,6 +62,9 @@ int tl_main(const char *name, void (*add)(Suite *suite));
 /* A case whose tests must leave no descriptor and no thread behind. */
 TCase *tl_case(Suite *suite, const char *name);
 
+/* The same, with a fixture that comes before the count. */
+TCase *tl_case_after(Suite *suite, const char *name, void (*first)(void));
+
 /* n, or less of it where everything is slow (ASYNCRT_TEST_DIVISOR). */
 unsigned tl_scaled(unsigned n);
 
@@ -143,6 +146,18 @@ long tl_context_switches(void); /* voluntary ones */
 /* A worker's stop handle, or what is like it. */
 bool tl_handle_is_set(async_handle_t handle, int timeout_ms);
 bool tl_handle_is_inherited(async_handle_t handle); /* by programs that this one starts */
+
+/* ---- standard input, which each of these replaces; the earlier one of theirs is closed */
+
+void tl_input_become(async_handle_t file); /* file itself is closed */
+async_handle_t tl_input_pipe(void);        /* returns the writing end */
+void tl_input_file(const char *bytes, size_t size);
+void tl_input_null(void);   /* the null device */
+void tl_input_closed(void); /* none */
+async_fd_t tl_input_fd(void);
+long tl_input_read(void *data, size_t size); /* as a program does; 0 at the end */
+void tl_file_write(async_handle_t file, const char *bytes, size_t size);
+void tl_file_close(async_handle_t file);
 
 /* A small generator of numbers that a test can repeat. */
 uint32_t tl_random(uint32_t *state);

@@ -278,6 +278,74 @@ bool tl_handle_is_inherited(async_handle_t handle)
     return (flags & FD_CLOEXEC) == 0;
 }
 
+void tl_input_become(async_handle_t file)
+{
+    ck_assert_int_ge(file, 0);
+    if (file != STDIN_FILENO) {
+        ck_assert_int_eq(dup2(file, STDIN_FILENO), STDIN_FILENO);
+        tl_close(file);
+    }
+}
+
+async_handle_t tl_input_pipe(void)
+{
+    int fds[2];
+
+    ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+    tl_input_become(fds[0]);
+    if (fds[1] != STDIN_FILENO)
+        return fds[1];
+    ck_abort_msg("standard input was closed");
+}
+
+void tl_input_file(const char *bytes, size_t size)
+{
+    char path[] = "/tmp/asyncrt-test-XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(unlink(path), 0);
+    tl_file_write(fd, bytes, size);
+    ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
+    tl_input_become(fd);
+}
+
+void tl_input_null(void)
+{
+    tl_input_become(open("/dev/null", O_RDONLY));
+}
+
+void tl_input_closed(void)
+{
+    tl_close(STDIN_FILENO);
+}
+
+async_fd_t tl_input_fd(void)
+{
+    return STDIN_FILENO;
+}
+
+long tl_input_read(void *data, size_t size)
+{
+    return tl_recv(STDIN_FILENO, data, size);
+}
+
+void tl_file_write(async_handle_t file, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t count = write(file, bytes, size);
+
+        ck_assert_msg(count > 0, "write: errno %d", errno);
+        bytes += count;
+        size -= (size_t)count;
+    }
+}
+
+void tl_file_close(async_handle_t file)
+{
+    tl_close(file);
+}
+
 void tl_setenv(const char *name, const char *value)
 {
     ck_assert_int_eq(value != NULL ? setenv(name, value, 1) : unsetenv(name), 0);

@@ -319,6 +319,86 @@ bool tl_handle_is_inherited(async_handle_t handle)
     return (flags & HANDLE_FLAG_INHERIT) != 0;
 }
 
+static HANDLE own_input; /* that one of these functions has made */
+
+static void replace_input(HANDLE file)
+{
+    ck_assert(SetStdHandle(STD_INPUT_HANDLE, file));
+    if (own_input != NULL)
+        CloseHandle(own_input);
+    own_input = file;
+}
+
+void tl_input_become(async_handle_t file)
+{
+    ck_assert(file != NULL && file != INVALID_HANDLE_VALUE);
+    replace_input(file);
+}
+
+async_handle_t tl_input_pipe(void)
+{
+    HANDLE reader, writer;
+
+    ck_assert(CreatePipe(&reader, &writer, NULL, 65536));
+    replace_input(reader);
+    return writer;
+}
+
+void tl_input_file(const char *bytes, size_t size)
+{
+    WCHAR folder[MAX_PATH], path[MAX_PATH];
+    HANDLE file;
+
+    ck_assert_uint_ne(GetTempPathW(MAX_PATH, folder), 0);
+    ck_assert_uint_ne(GetTempFileNameW(folder, L"art", 0, path), 0);
+    file = CreateFileW(path, GENERIC_READ | GENERIC_WRITE | DELETE, FILE_SHARE_READ, NULL,
+                       CREATE_ALWAYS, FILE_FLAG_DELETE_ON_CLOSE, NULL);
+    ck_assert(file != INVALID_HANDLE_VALUE);
+    tl_file_write(file, bytes, size);
+    ck_assert_uint_eq(SetFilePointer(file, 0, NULL, FILE_BEGIN), 0);
+    replace_input(file);
+}
+
+void tl_input_null(void)
+{
+    tl_input_become(CreateFileW(L"NUL", GENERIC_READ, 0, NULL, OPEN_EXISTING, 0, NULL));
+}
+
+void tl_input_closed(void)
+{
+    replace_input(NULL);
+}
+
+async_fd_t tl_input_fd(void)
+{
+    return (async_fd_t)GetStdHandle(STD_INPUT_HANDLE);
+}
+
+long tl_input_read(void *data, size_t size)
+{
+    DWORD count = 0;
+
+    if (ReadFile(GetStdHandle(STD_INPUT_HANDLE), data, (DWORD)size, &count, NULL))
+        return (long)count;
+    return GetLastError() == ERROR_BROKEN_PIPE ? 0 : -1;
+}
+
+void tl_file_write(async_handle_t file, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        DWORD count = 0;
+
+        ck_assert(WriteFile(file, bytes, (DWORD)size, &count, NULL));
+        bytes += count;
+        size -= count;
+    }
+}
+
+void tl_file_close(async_handle_t file)
+{
+    ck_assert(CloseHandle(file));
+}
+
 void tl_setenv(const char *name, const char *value)
 {
     SetEnvironmentVariableA(name, value);

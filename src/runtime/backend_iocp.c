@@ -149,7 +149,12 @@ static iocp_watch_t *watch_taken(iocp_t *iocp, iocp_watch_t *watch)
 static void handle_packet(iocp_t *iocp, iocp_watch_t *watch)
 {
     uint32_t ready = iocp_handle_ready(watch->wait);
+    DWORD flags;
 
+    if (!GetHandleInformation((HANDLE)watch->fd, &flags)) {
+        drop_closed(iocp, watch);
+        return;
+    }
     if (ready & ASYNC_EVENT_CLOSE)
         ready |= BACKEND_PEER_SHUT;
     if (ready != 0 && watch->interest & ASYNC_EVENT_READ)

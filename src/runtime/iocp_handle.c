@@ -6,7 +6,16 @@
 
 #include <errno.h>
 
-#define PIPE_LOOK_MS 5
+/* How long a pipe is left alone between two looks: a share of the time that it has been empty. */
+#define LEAST_PAUSE_MS 1u
+#define MOST_PAUSE_MS 8u
+#define PAUSE_SHARE 16u
+
+enum {
+    HANDLE_IDLE,
+    HANDLE_WANTED, /* the loop thread waits for input */
+    HANDLE_SENT,   /* the packet is under way */
+};
 
 bool iocp_handle_is_input(async_fd_t fd)
 {
@@ -50,88 +59,128 @@ uint32_t iocp_handle_ready(const iocp_handle_wait_t *wait)
 
 static void send_packet(iocp_handle_wait_t *wait)
 {
-    /* relaxed: the port orders what comes with the packet */
-    if (atomic_exchange_explicit(&wait->sent, 1, memory_order_relaxed) == 0)
-        PostQueuedCompletionStatus(wait->port, 0, wait->key, &wait->packet);
+    PostQueuedCompletionStatus(wait->port, 0, wait->key, &wait->packet);
 }
 
-/* A thread of the pool. */
-static VOID CALLBACK look(PVOID context, BOOLEAN timed_out)
-{
-    iocp_handle_wait_t *wait = context;
+/* ---- The helper thread. ---- */
 
-    (void)timed_out;
-    /* of a console the loop thread sorts out whether it is a key */
-    if (wait->is_console || iocp_handle_ready(wait) != 0)
+static bool is_wanted(const iocp_handle_wait_t *wait)
+{
+    return atomic_load_explicit(&wait->state, memory_order_relaxed) == HANDLE_WANTED;
+}
+
+/* Until there is input, or something has changed. */
+static void watch_console(iocp_handle_wait_t *wait)
+{
+    HANDLE handles[2] = {wait->wake, wait->handle};
+    int wanted = HANDLE_WANTED;
+
+    if (WaitForMultipleObjects(2, handles, FALSE, INFINITE) == WAIT_OBJECT_0)
+        return;
+    /* whether it is a key the loop thread sorts out */
+    if (atomic_compare_exchange_strong_explicit(&wait->state, &wanted, HANDLE_SENT,
+                                                memory_order_relaxed, memory_order_relaxed))
         send_packet(wait);
+}
+
+static void watch_pipe(iocp_handle_wait_t *wait)
+{
+    uint64_t since = port_clock_now();
+
+    while (is_wanted(wait)) {
+        uint64_t pause = (port_clock_now() - since) / PORT_NS_PER_MS / PAUSE_SHARE;
+        int wanted = HANDLE_WANTED;
+
+        if (iocp_handle_ready(wait) != 0) {
+            if (atomic_compare_exchange_strong_explicit(&wait->state, &wanted, HANDLE_SENT,
+                                                        memory_order_relaxed, memory_order_relaxed))
+                send_packet(wait);
+            return;
+        }
+        if (pause < LEAST_PAUSE_MS)
+            pause = LEAST_PAUSE_MS;
+        if (pause > MOST_PAUSE_MS)
+            pause = MOST_PAUSE_MS;
+        WaitForSingleObject(wait->wake, (DWORD)pause);
+    }
+}
+
+static void handle_main(void *arg)
+{
+    iocp_handle_wait_t *wait = arg;
+
+    while (!atomic_load_explicit(&wait->quit, memory_order_relaxed)) {
+        if (!is_wanted(wait))
+            WaitForSingleObject(wait->wake, INFINITE);
+        else if (wait->is_console)
+            watch_console(wait);
+        else
+            watch_pipe(wait);
+    }
+}
+
+/* ---- The loop thread. ---- */
+
+static void free_wait(iocp_handle_wait_t *wait)
+{
+    if (wait->wake != NULL)
+        CloseHandle(wait->wake);
+    if (wait->handle != NULL)
+        CloseHandle(wait->handle);
+    port_free(wait);
 }
 
 iocp_handle_wait_t *iocp_handle_open(async_fd_t fd, HANDLE port, ULONG_PTR key)
 {
+    const port_thread_attr_t attr = {.name = "async-input"};
     iocp_handle_wait_t *wait = port_zalloc(1, sizeof(*wait));
+    HANDLE self = GetCurrentProcess();
     DWORD mode;
 
     if (wait == NULL)
         return NULL;
-    wait->handle = (HANDLE)fd;
     wait->port = port;
     wait->key = key;
-    wait->is_console = GetConsoleMode(wait->handle, &mode) != 0;
+    wait->is_console = GetConsoleMode((HANDLE)fd, &mode) != 0;
+    wait->wake = CreateEventW(NULL, FALSE, FALSE, NULL);
+    if (!DuplicateHandle(self, (HANDLE)fd, self, &wait->handle, 0, FALSE, DUPLICATE_SAME_ACCESS))
+        wait->handle = NULL;
+    if (wait->wake == NULL || wait->handle == NULL ||
+        port_thread_create(&wait->thread, handle_main, wait, &attr) != 0) {
+        free_wait(wait);
+        return NULL;
+    }
     return wait;
 }
 
-int iocp_handle_start(iocp_handle_wait_t *wait)
+void iocp_handle_start(iocp_handle_wait_t *wait)
 {
-    BOOL ok;
-
-    atomic_store_explicit(&wait->sent, 0, memory_order_relaxed);
     if (iocp_handle_ready(wait) != 0) {
-        wait->started = true;
+        atomic_store_explicit(&wait->state, HANDLE_SENT, memory_order_relaxed);
         send_packet(wait);
-        return 0;
+        return;
     }
-    if (wait->is_console)
-        ok = RegisterWaitForSingleObject(&wait->registered, wait->handle, look, wait, INFINITE,
-                                         WT_EXECUTEONLYONCE);
-    else
-        ok = CreateTimerQueueTimer(&wait->registered, NULL, look, wait, PIPE_LOOK_MS, PIPE_LOOK_MS,
-                                   WT_EXECUTEDEFAULT);
-    if (!ok) {
-        wait->registered = NULL;
-        return ENOMEM;
-    }
-    wait->started = true;
-    return 0;
-}
-
-static void unregister(iocp_handle_wait_t *wait)
-{
-    /* both wait for the callback's end */
-    if (wait->registered != NULL && wait->is_console)
-        UnregisterWaitEx(wait->registered, INVALID_HANDLE_VALUE);
-    else if (wait->registered != NULL)
-        DeleteTimerQueueTimer(NULL, wait->registered, INVALID_HANDLE_VALUE);
-    wait->registered = NULL;
+    atomic_store_explicit(&wait->state, HANDLE_WANTED, memory_order_relaxed);
+    SetEvent(wait->wake);
 }
 
 void iocp_handle_taken(iocp_handle_wait_t *wait)
 {
-    unregister(wait);
-    wait->started = false;
+    atomic_store_explicit(&wait->state, HANDLE_IDLE, memory_order_relaxed);
 }
 
 bool iocp_handle_stop(iocp_handle_wait_t *wait)
 {
-    unregister(wait);
-    if (!wait->started)
-        return false;
-    if (atomic_load_explicit(&wait->sent, memory_order_relaxed) != 0)
-        return true;
-    wait->started = false;
-    return false;
+    int wanted = HANDLE_WANTED;
+
+    return !atomic_compare_exchange_strong_explicit(&wait->state, &wanted, HANDLE_IDLE,
+                                                    memory_order_relaxed, memory_order_relaxed);
 }
 
 void iocp_handle_close(iocp_handle_wait_t *wait)
 {
-    port_free(wait);
+    atomic_store_explicit(&wait->quit, 1, memory_order_relaxed);
+    SetEvent(wait->wake);
+    port_thread_join(&wait->thread);
+    free_wait(wait);
 }

@@ -145,7 +145,7 @@ ULONG iocp_watch_wanted(const iocp_watch_t *watch)
 int iocp_watch_start(iocp_t *iocp, iocp_watch_t *watch)
 {
     ULONG wanted = iocp_watch_wanted(watch);
-    int err;
+    int err = 0;
 
     if (watch->asked != 0) {
         if ((watch->asked & wanted) != wanted && !watch->cancelling && watch->wait == NULL)
@@ -155,7 +155,7 @@ int iocp_watch_start(iocp_t *iocp, iocp_watch_t *watch)
     if (wanted == 0)
         return 0;
     if (watch->wait != NULL)
-        err = iocp_handle_start(watch->wait);
+        iocp_handle_start(watch->wait);
     else
         err = afd_poll_start(watch->group->afd, &watch->poll, watch->base, wanted);
     if (err != 0)
