@@ -3,18 +3,9 @@
  * interrupted. */
 #include "port/port_memory.h"
 #include "queue/queue_interrupt.h"
+#include "testlib.h"
 
-#include <asyncrt.h>
-
-#include <check.h>
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 /* The allocation that fails, counted from 1; 0: none does. */
 static _Atomic long countdown;
@@ -37,23 +28,11 @@ static bool refuse(size_t size)
     return false;
 }
 
-static int count_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-
-    ck_assert_ptr_nonnull(dir);
-    while (readdir(dir) != NULL)
-        count++;
-    closedir(dir);
-    return count;
-}
-
 /* Creates with the N-th allocation failing until it succeeds. */
 static void create_without_memory(async_runtime_t *runtime, async_queue_t *lines)
 {
     async_console_t *console = NULL;
-    int fds = count_fds();
+    int fds = tl_fd_count();
     long n;
 
     for (n = 1; console == NULL; n++) {
@@ -63,7 +42,7 @@ static void create_without_memory(async_runtime_t *runtime, async_queue_t *lines
         if (console == NULL) {
             ck_assert_int_eq(errno, ENOMEM);
             atomic_store(&countdown, 0);
-            ck_assert_int_eq(count_fds(), fds);
+            ck_assert_int_eq(tl_fd_count(), fds);
         }
     }
     ck_assert_int_ge(n, 5);
@@ -76,37 +55,22 @@ static void create_without_memory(async_runtime_t *runtime, async_queue_t *lines
     ck_assert(async_console_shutdown(console, -1));
     async_console_destroy(console);
     atomic_store(&countdown, 0);
-    ck_assert_int_eq(count_fds(), fds);
-}
-
-/* A terminal becomes standard input; returns its other end. */
-static int open_terminal(void)
-{
-    int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
-
-    ck_assert(master != -1 && grantpt(master) == 0 && unlockpt(master) == 0);
-    slave = open(ptsname(master), O_RDWR | O_NOCTTY);
-    ck_assert_int_ne(slave, -1);
-    ck_assert_int_eq(dup2(slave, 0), 0);
-    close(slave);
-    return master;
+    ck_assert_int_eq(tl_fd_count(), fds);
 }
 
 START_TEST(no_memory)
 {
-    int master = -1, fds[2] = {-1, -1};
     async_runtime_t *runtime = async_runtime_init();
     async_queue_t *lines = async_queue_create(1, 64, 0);
+    async_handle_t writer;
 
     ck_assert(runtime != NULL && lines != NULL);
-    if (_i < 2) {
-        master = open_terminal();
-    } else {
-        ck_assert_int_eq(pipe(fds), 0);
-        ck_assert_int_eq(dup2(fds[0], 0), 0);
-        close(fds[0]);
+    if (_i >= 2) {
+        writer = tl_input_pipe();
         /* more than the queue holds: what is read ahead cannot be kept, and that is all */
-        ck_assert_int_eq(write(fds[1], "1\n2\n3\n", 6), 6);
+        tl_file_write(writer, "1\n2\n3\n", 6);
+    } else if (!tl_input_terminal(&writer)) {
+        writer = tl_input_pipe();
     }
     atomic_store(&refuse_for_good, _i % 2 != 0);
     port_memory_set_hook(refuse);
@@ -114,7 +78,7 @@ START_TEST(no_memory)
     port_memory_set_hook(NULL);
     async_queue_destroy(lines);
     async_runtime_deinit(runtime);
-    close(_i < 2 ? master : fds[1]);
+    tl_file_close(writer);
 }
 END_TEST
 
@@ -131,11 +95,9 @@ START_TEST(reading_allocates_nothing)
     async_runtime_t *runtime = async_runtime_init();
     async_queue_t *lines = async_queue_create(8, 16, 0);
     async_console_t *console;
-    int fds[2];
+    async_handle_t writer = tl_input_pipe();
     char line[16];
 
-    ck_assert_int_eq(pipe(fds), 0);
-    ck_assert_int_eq(dup2(fds[0], 0), 0);
     console = async_console_create(runtime, lines, 1);
     ck_assert_ptr_nonnull(console);
     atomic_store(&countdown, 0);
@@ -145,7 +107,7 @@ START_TEST(reading_allocates_nothing)
         if (i == 100) {
             port_memory_set_hook(count_all);
         }
-        ck_assert_int_eq(write(fds[1], "line\n", 5), 5);
+        tl_file_write(writer, "line\n", 5);
         while (!async_queue_dequeue(lines, line, sizeof(line), NULL))
             ck_assert_int_ge(async_runtime_wait(runtime, &event, 1, 20000), 0);
     }
@@ -154,6 +116,7 @@ START_TEST(reading_allocates_nothing)
     async_console_destroy(console);
     async_queue_destroy(lines);
     async_runtime_deinit(runtime);
+    tl_file_close(writer);
 }
 END_TEST
 
@@ -163,12 +126,11 @@ typedef struct sender {
     int result;
 } sender_t;
 
-static void *send_one(void *arg)
+static void send_one(void *arg)
 {
     sender_t *sender = arg;
 
     sender->result = queue_enqueue_interruptible(sender->queue, "x", 1, &sender->stop);
-    return NULL;
 }
 
 /* Whenever the stop comes, before the sleep or during it, the sender ends. */
@@ -179,15 +141,15 @@ START_TEST(interrupted_enqueue)
     for (int round = 0; round < 500; round++) {
         sender_t sender = {.queue = async_queue_create(1, 4, flags[round % 2])};
         async_queue_stats_t stats;
-        pthread_t thread;
+        tl_thread_t *thread;
 
         ck_assert(async_queue_enqueue(sender.queue, "full", 4));
-        ck_assert_int_eq(pthread_create(&thread, NULL, send_one, &sender), 0);
+        thread = tl_thread_start(send_one, &sender);
         if (round % 3 == 0)
-            usleep((useconds_t)(round % 50) * 10);
+            tl_sleep_ms((unsigned)round % 2);
         atomic_store(&sender.stop, 1);
         queue_interrupt(sender.queue);
-        pthread_join(thread, NULL);
+        tl_thread_join(thread);
         ck_assert_int_eq(sender.result, EINTR);
         async_queue_get_stats(sender.queue, &stats);
         ck_assert_uint_eq(stats.current_size, 1);
@@ -218,22 +180,26 @@ START_TEST(interruptible_enqueue)
 }
 END_TEST
 
-int main(void)
+static void reset(void)
 {
-    Suite *suite = suite_create("console_core");
-    TCase *tcase = tcase_create("core");
-    SRunner *runner;
-    int failed;
+    port_memory_set_hook(NULL);
+    atomic_store(&countdown, 0);
+    atomic_store(&refuse_for_good, false);
+}
+
+static void add_case(Suite *suite)
+{
+    TCase *tcase = tl_case_after(suite, "core", tl_input_null);
 
     tcase_set_timeout(tcase, 120);
+    tcase_add_checked_fixture(tcase, reset, reset);
     tcase_add_loop_test(tcase, no_memory, 0, 4);
     tcase_add_test(tcase, reading_allocates_nothing);
     tcase_add_test(tcase, interrupted_enqueue);
     tcase_add_test(tcase, interruptible_enqueue);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+}
+
+int main(void)
+{
+    return tl_main("console_core", add_case);
 }

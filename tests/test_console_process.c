@@ -3,7 +3,7 @@
  * Child processes with a controlling terminal: how they end, stop, go to the background, and what
  * the terminal is like afterwards.
  */
-#include "console_test.h"
+#include "console_test_posix.h"
 
 #include <signal.h>
 #include <sys/mman.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Terminals that are standard input of this process, without being its controlling terminal. */
-#include "console_test.h"
+#include "console_test_posix.h"
 
 #include <fcntl.h>
 #include <poll.h>

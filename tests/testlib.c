@@ -8,7 +8,7 @@
 
 #define SKIPPED 77
 
-static char *backend_before; /* ASYNCRT_BACKEND at the start; NULL: not set */
+static const char *backend_before; /* ASYNCRT_BACKEND at the start; NULL: not set */
 static int fds_before;
 static int threads_before;
 
@@ -81,8 +81,15 @@ static bool is_refused(void)
     return false;
 }
 
+void tl_use_backend(const char *name)
+{
+    backend_before = name;
+    tl_setenv("ASYNCRT_BACKEND", name);
+}
+
 int tl_main(const char *name, void (*add)(Suite *suite))
 {
+    char *backend = NULL;
     Suite *suite;
     SRunner *runner;
     int failed;
@@ -90,10 +97,10 @@ int tl_main(const char *name, void (*add)(Suite *suite))
     if (is_refused())
         return SKIPPED;
     if (getenv("ASYNCRT_BACKEND") != NULL) {
-        backend_before = malloc(strlen(getenv("ASYNCRT_BACKEND")) + 1);
-        if (backend_before == NULL)
+        backend = malloc(strlen(getenv("ASYNCRT_BACKEND")) + 1);
+        if (backend == NULL)
             return EXIT_FAILURE;
-        strcpy(backend_before, getenv("ASYNCRT_BACKEND"));
+        backend_before = strcpy(backend, getenv("ASYNCRT_BACKEND"));
     }
     suite = suite_create(name);
     runner = srunner_create(suite);
@@ -101,7 +108,7 @@ int tl_main(const char *name, void (*add)(Suite *suite))
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
-    free(backend_before);
+    free(backend);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -59,6 +59,9 @@ static inline void *tl_context(uintptr_t number)
  * be skipped) when the system refuses that one. */
 int tl_main(const char *name, void (*add)(Suite *suite));
 
+/* The backend of the tests that follow, in place of the environment's. */
+void tl_use_backend(const char *name);
+
 /* A case whose tests must leave no descriptor and no thread behind. */
 TCase *tl_case(Suite *suite, const char *name);
 
@@ -152,8 +155,9 @@ bool tl_handle_is_inherited(async_handle_t handle); /* by programs that this one
 void tl_input_become(async_handle_t file); /* file itself is closed */
 async_handle_t tl_input_pipe(void);        /* returns the writing end */
 void tl_input_file(const char *bytes, size_t size);
-void tl_input_null(void);   /* the null device */
-void tl_input_closed(void); /* none */
+bool tl_input_terminal(async_handle_t *keyboard); /* false: this system cannot make one */
+void tl_input_null(void);                         /* the null device */
+void tl_input_closed(void);                       /* none */
 async_fd_t tl_input_fd(void);
 long tl_input_read(void *data, size_t size); /* as a program does; 0 at the end */
 void tl_file_write(async_handle_t file, const char *bytes, size_t size);

@@ -310,6 +310,18 @@ void tl_input_file(const char *bytes, size_t size)
     tl_input_become(fd);
 }
 
+bool tl_input_terminal(async_handle_t *keyboard)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+    ck_assert_int_ge(master, 0);
+    ck_assert_int_eq(grantpt(master), 0);
+    ck_assert_int_eq(unlockpt(master), 0);
+    tl_input_become(open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    *keyboard = master;
+    return true;
+}
+
 void tl_input_null(void)
 {
     tl_input_become(open("/dev/null", O_RDONLY));
@@ -348,7 +360,8 @@ void tl_file_close(async_handle_t file)
 
 void tl_setenv(const char *name, const char *value)
 {
-    ck_assert_int_eq(value != NULL ? setenv(name, value, 1) : unsetenv(name), 0);
+    if ((value != NULL ? setenv(name, value, 1) : unsetenv(name)) != 0) /* also outside of tests */
+        ck_abort_msg("setenv: errno %d", errno);
 }
 
 bool tl_close_shows_before_data(void)

@@ -22,10 +22,13 @@ struct console_pump {
     HANDLE input;
     HANDLE request; /* auto-reset: state has become READING, or quit */
     HANDLE filled;  /* auto-reset: state has become FILLED */
+    HANDLE done;    /* manual-reset: the read has ended, where that is later than its call */
+    OVERLAPPED overlapped;
     port_thread_t thread;
     _Atomic int state; /* console: IDLE to READING, FILLED to IDLE; thread: READING to FILLED */
     _Atomic int quit;
-    bool ended; /* the input, for good */
+    bool is_socket; /* constant; there a read of nothing is the end */
+    bool ended;     /* the input, for good */
     size_t count;
     size_t taken;
     char buffer[PUMP_SIZE];
@@ -51,20 +54,34 @@ bool console_pump_is_same(HANDLE a, HANDLE b)
     return compare(a, b) != 0;
 }
 
+/* Sockets, and pipes that their maker opened so, end a read later; others within the call, and take
+ * the OVERLAPPED as well.  Returns false with the system's error. */
+static bool read_once(console_pump_t *pump, DWORD *count)
+{
+    *count = 0;
+    memset(&pump->overlapped, 0, sizeof(pump->overlapped));
+    /* the bit keeps the end from a completion port that the program has bound the handle to */
+    pump->overlapped.hEvent = (HANDLE)((ULONG_PTR)pump->done | 1);
+    if (!ReadFile(pump->input, pump->buffer, PUMP_SIZE, NULL, &pump->overlapped)) {
+        if (GetLastError() != ERROR_IO_PENDING)
+            return false;
+        WaitForSingleObject(pump->done, INFINITE);
+    }
+    return GetOverlappedResult(pump->input, &pump->overlapped, count, FALSE) != 0;
+}
+
 static void pump_main(void *arg)
 {
     console_pump_t *pump = arg;
-    DWORD count = 0;
+    DWORD count;
 
     for (;;) {
         WaitForSingleObject(pump->request, INFINITE);
         if (atomic_load_explicit(&pump->quit, memory_order_acquire))
             return;
         /* A read of nothing is a write of nothing at the other end, not the end. */
-        do {
-            count = 0;
-        } while (ReadFile(pump->input, pump->buffer, PUMP_SIZE, &count, NULL) && count == 0 &&
-                 GetFileType(pump->input) == FILE_TYPE_PIPE);
+        while (read_once(pump, &count) && count == 0 && !pump->is_socket)
+            continue;
         pump->ended = count == 0 && GetLastError() != ERROR_OPERATION_ABORTED;
         pump->count = count;
         pump->taken = 0;
@@ -82,7 +99,17 @@ static void free_pump(console_pump_t *pump)
         CloseHandle(pump->request);
     if (pump->filled != NULL)
         CloseHandle(pump->filled);
+    if (pump->done != NULL)
+        CloseHandle(pump->done);
     port_free(pump);
+}
+
+static bool is_socket(HANDLE handle)
+{
+    int type, size = sizeof(type);
+
+    /* without Winsock nobody here has made one, and the call fails */
+    return getsockopt((SOCKET)handle, SOL_SOCKET, SO_TYPE, (char *)&type, &size) == 0;
 }
 
 int console_pump_open(HANDLE source, console_pump_t **out)
@@ -101,10 +128,12 @@ int console_pump_open(HANDLE source, console_pump_t **out)
         return ENOMEM;
     pump->request = CreateEventW(NULL, FALSE, FALSE, NULL);
     pump->filled = CreateEventW(NULL, FALSE, FALSE, NULL);
+    pump->done = CreateEventW(NULL, TRUE, FALSE, NULL);
     if (!DuplicateHandle(GetCurrentProcess(), source, GetCurrentProcess(), &pump->input, 0, FALSE,
                          DUPLICATE_SAME_ACCESS))
         pump->input = NULL;
-    if (pump->request != NULL && pump->filled != NULL && pump->input != NULL)
+    pump->is_socket = is_socket(source); /* a duplicate Winsock does not know */
+    if (pump->request != NULL && pump->filled != NULL && pump->done != NULL && pump->input != NULL)
         err = port_thread_create(&pump->thread, pump_main, pump, &attr);
     if (err != 0) {
         free_pump(pump);
@@ -162,6 +191,7 @@ void console_pump_close(console_pump_t *pump)
          i++) {
         /* may come before the thread is inside its read: again */
         CancelSynchronousIo(pump->thread.handle);
+        CancelIoEx(pump->input, &pump->overlapped);
         WaitForSingleObject(pump->filled, CANCEL_WAIT_MS);
     }
     if (atomic_load_explicit(&pump->state, memory_order_acquire) == PUMP_READING ||
