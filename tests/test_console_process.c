@@ -96,8 +96,12 @@ START_TEST(fatal_signals_restore)
     static const int signals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
                                   SIGPIPE, SIGALRM, SIGXCPU, SIGPROF, SIGSYS,  SIGTRAP};
 
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        /* valgrind takes SIGSYS for a system call of its own and ends the program */
+        if (signals[i] == SIGSYS && getenv("TEST_RUNNER") != NULL)
+            continue;
         ends_by(run_to_the_end('w', signals[i], NULL), signals[i]);
+    }
     ends_by(run_to_the_end('a', 0, NULL), SIGABRT);
     ends_by(run_to_the_end('s', 0, NULL), SIGSEGV);
     /* typed: ISIG is kept also where every key comes at once */

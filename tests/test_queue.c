@@ -590,7 +590,6 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, bad_arguments);
     tcase_add_test(tc, sizes_that_overflow);
-    tcase_add_test(tc, capacity_is_exact);
     tcase_add_test(tc, every_size);
     tcase_add_test(tc, emsgsize_keeps_the_message);
     tcase_add_test(tc, dropping_is_counted);
@@ -603,6 +602,11 @@ int main(void)
     tcase_add_test(tc, closing);
     tcase_add_test(tc, deadlock_is_refused);
     tcase_add_test(tc, rejections_are_counted);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("every capacity");
+    tcase_set_tags(tc, "long");
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, capacity_is_exact);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

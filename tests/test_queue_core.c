@@ -322,11 +322,15 @@ int main(void)
     int failed;
 
     tcase_set_timeout(tc, 120);
-    tcase_add_test(tc, positions_wrap);
     tcase_add_test(tc, drops_beyond_the_wrap);
     tcase_add_test(tc, memory_ends);
-    tcase_add_test(tc, reservations_at_the_limit);
     tcase_add_test(tc, one_announcement_for_each_filling);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("limits");
+    tcase_set_tags(tc, "long");
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, positions_wrap);
+    tcase_add_test(tc, reservations_at_the_limit);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

@@ -291,7 +291,9 @@ START_TEST(test_fork_during_wait)
 {
     for (uintptr_t i = 0; i < 10; i++) {
         struct sleeper sleeper;
-        tl_thread_t *thread = tl_thread_start(sleeper_main, &sleeper);
+        static tl_thread_t *thread; /* static: the child's leak checker finds it here */
+
+        thread = tl_thread_start(sleeper_main, &sleeper);
 
         if (i % 2 == 0)
             tl_sleep_ms(2);

@@ -98,7 +98,7 @@ END_TEST
 /* What does not fit into the buffer stays. */
 START_TEST(test_read_small_buffer)
 {
-    char buffer[4];
+    char buffer[4] = {0};
 
     tl_send_text(fds[1], "abcdefgh");
     TL_OK(async_runtime_post_read(runtime, fds[0], buffer, 3));
@@ -111,7 +111,7 @@ END_TEST
 /* "Several may be queued per descriptor, done in order." */
 START_TEST(test_reads_in_order)
 {
-    char buffers[3][4];
+    char buffers[3][4] = {{0}};
 
     for (int i = 0; i < 3; i++)
         TL_OK(async_runtime_post_read(runtime, fds[0], buffers[i], 4));
@@ -126,7 +126,7 @@ END_TEST
 
 START_TEST(test_reads_served_one_by_one)
 {
-    char buffers[5][8];
+    char buffers[5][8] = {{0}};
     char text[2] = "a";
 
     for (int i = 0; i < 5; i++)
@@ -166,7 +166,7 @@ END_TEST
 
 START_TEST(test_datagrams)
 {
-    char buffers[2][8];
+    char buffers[2][8] = {{0}};
     static const char text[] = "three";
 
     tl_close_pair(fds);
@@ -478,7 +478,7 @@ END_TEST
 START_TEST(test_one_event_a_wait)
 {
     enum { COUNT = 50 };
-    char bytes[COUNT];
+    char bytes[COUNT] = {0};
     char text[COUNT + 1];
 
     for (int i = 0; i < COUNT; i++) {

@@ -19,11 +19,13 @@ void port_memory_set_hook(port_memory_hook_t hook)
     atomic_store_explicit(&memory_hook, hook, memory_order_release);
 }
 
+/* No object is larger than PTRDIFF_MAX: the difference of two pointers into it would not be
+ * defined. */
 static bool allowed(size_t size)
 {
     port_memory_hook_t hook = atomic_load_explicit(&memory_hook, memory_order_acquire);
 
-    return PORT_LIKELY(hook == NULL) || hook(size);
+    return size <= PTRDIFF_MAX && (PORT_LIKELY(hook == NULL) || hook(size));
 }
 
 void *port_alloc(size_t size)
