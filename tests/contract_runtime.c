@@ -226,15 +226,18 @@ static void runtime_post_read(void)
 {
     async_runtime_t *runtime = a_runtime();
     static char buffer[16];
-    int fds[2], sockets[2];
+    int fds[2], sockets[2], blocking[2];
 
     a_pipe(fds);
     a_socket_pair(sockets);
+    NEED(pipe2(blocking, O_CLOEXEC) == 0);
     NEED(async_runtime_add(runtime, fds[0], 0, NULL) == 0);
     NEED(async_runtime_add(runtime, sockets[0], 0, NULL) == 0);
+    NEED(async_runtime_add(runtime, blocking[0], 0, NULL) == 0);
     MEASURE(NEED(async_runtime_post_read(runtime, fds[0], buffer, 8) == 0));
     NEED(write(sockets[1], "x", 1) == 1);
     MEASURE(NEED(async_runtime_post_read(runtime, sockets[0], buffer + 8, 8) == 0));
+    MEASURE(NEED(async_runtime_post_read(runtime, blocking[0], buffer, 8) == 0));
     MEASURE(NEED(async_runtime_post_read(runtime, fds[1], buffer, 8) == -1 && errno == ENOENT));
 }
 
@@ -242,14 +245,17 @@ static void runtime_post_write(void)
 {
     async_runtime_t *runtime = a_runtime();
     static const char buffer[100000];
-    int fds[2], sockets[2];
+    int fds[2], sockets[2], blocking[2];
 
     a_pipe(fds);
     a_socket_pair(sockets);
+    NEED(pipe2(blocking, O_CLOEXEC) == 0);
     NEED(async_runtime_add(runtime, fds[1], 0, NULL) == 0);
     NEED(async_runtime_add(runtime, sockets[0], 0, NULL) == 0);
+    NEED(async_runtime_add(runtime, blocking[1], 0, NULL) == 0);
     MEASURE(NEED(async_runtime_post_write(runtime, fds[1], buffer, sizeof buffer) == 0));
     MEASURE(NEED(async_runtime_post_write(runtime, sockets[0], buffer, 8) == 0));
+    MEASURE(NEED(async_runtime_post_write(runtime, blocking[1], buffer, 8) == 0));
     MEASURE(NEED(async_runtime_post_write(runtime, fds[0], buffer, 8) == -1 && errno == ENOENT));
 }
 
