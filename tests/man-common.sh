@@ -96,3 +96,16 @@ plain_text() {
         /^[.\047]/ { next }
         { print resolve($0) }'
 }
+
+# Builds $2 from $1 with the library of the build tree: the shared one straight, a static one with
+# all that it needs.
+build_program() {
+    flags="-Wall -Wextra -Werror -I$srcdir/include"
+    if test -f .libs/libasyncrt.so; then
+        # shellcheck disable=SC2086
+        $CC $CFLAGS $flags -o "$2" "$1" -L.libs -lasyncrt -Wl,-rpath,"$PWD/.libs"
+    else
+        # shellcheck disable=SC2086
+        $LIBTOOL --silent --tag=CC --mode=link $CC $CFLAGS $flags -o "$2" "$1" libasyncrt.la
+    fi
+}

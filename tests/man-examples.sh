@@ -71,18 +71,6 @@ extract_snippets() {
     done
 }
 
-# The library of the build tree: the shared one straight, a static one with all that it needs.
-build() {
-    flags="-Wall -Wextra -Werror -I$srcdir/include"
-    if test -f .libs/libasyncrt.so; then
-        # shellcheck disable=SC2086
-        $CC $CFLAGS $flags -o "$2" "$1" -L.libs -lasyncrt -Wl,-rpath,"$PWD/.libs"
-    else
-        # shellcheck disable=SC2086
-        $LIBTOOL --silent --tag=CC --mode=link $CC $CFLAGS $flags -o "$2" "$1" libasyncrt.la
-    fi
-}
-
 programs=0
 snippets=0
 for page in $(pages); do
@@ -102,7 +90,7 @@ for page in $(pages); do
         test -f "$source" || continue
         if grep -q '^int main(' "$source"; then
             programs=$((programs + 1))
-            if ! build "$source" "$work/program"; then
+            if ! build_program "$source" "$work/program"; then
                 fail "$name: the example does not compile"
                 continue
             fi
