@@ -40,6 +40,19 @@ for page in $(pages); do
     section "$page" NAME | grep -q "^${name%.*} \\\\- " || fail "$name: NAME names something else"
 done
 
+# One version everywhere.
+version=$(sed -n 's/^#define ASYNCRT_VERSION_STRING "\(.*\)"/\1/p' "$srcdir"/include/asyncrt.h)
+test -n "$version" || fail "asyncrt.h has no version"
+for page in $(pages); do
+    grep -q "^\.TH [^ ]* [37] [0-9-]* \"libasyncrt $version\" libasyncrt\$" "$page" ||
+        fail "$page is not of version $version"
+done
+for file in NEWS ChangeLog; do
+    test "$(head -n 1 "$srcdir/$file")" = "libasyncrt $version" || fail "$file is not of version $version"
+done
+grep -q "^AC_INIT(\[libasyncrt\], \[$version\])" "$srcdir"/configure.ac ||
+    fail "configure.ac is not of version $version"
+
 # A page that is referred to exists.
 for page in $(pages); do
     for name in $(sed -n 's/^\.R*BR* [^ ]* *\(async[a-z_]*\) (\([37]\)).*/\1.\2/p
