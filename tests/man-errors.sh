@@ -57,6 +57,8 @@ for page in "$srcdir"/man/man3/*.3; do
     section "$page" ERRORS | sed -n 's/^\.B \(E[A-Z0-9]*\)$/\1/p' >$work/listed
     sort -c $work/listed 2>/dev/null || fail "$name: ERRORS are not in alphabetical order"
     sort -u $work/listed >$work/page
+    section "$page" ERRORS | tr '\n' ' ' | sed 's/\.TP/\
+/g' | grep -q 'EINVAL.*, or ' && fail "$name: an entry of ERRORS has several causes"
     awk -v name="$name" '$1 == name { for (i = 2; i <= NF; i++) print $i }' $work/header |
         sort -u >$work/comment
     for code in $(comm -13 $work/page $work/comment); do
