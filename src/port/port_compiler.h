@@ -20,16 +20,20 @@
 #define PORT_THREAD_LOCAL _Thread_local
 #endif
 
+/* PORT_ALIGNED_CODE: for functions of a few nanoseconds, which would else change with each change
+ * of the code before them. */
 #if defined(__GNUC__)
 #define PORT_LIKELY(x) __builtin_expect(!!(x), 1)
 #define PORT_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define PORT_NOINLINE __attribute__((noinline))
+#define PORT_ALIGNED_CODE __attribute__((aligned(32)))
 #define PORT_PREFETCH_WRITE(p) __builtin_prefetch((p), 1, 3)
 #define PORT_PREFETCH_READ(p) __builtin_prefetch((p), 0, 3)
 #else
 #define PORT_LIKELY(x) (x)
 #define PORT_UNLIKELY(x) (x)
 #define PORT_NOINLINE
+#define PORT_ALIGNED_CODE
 #define PORT_PREFETCH_WRITE(p) ((void)(p))
 #define PORT_PREFETCH_READ(p) ((void)(p))
 #endif

@@ -10,16 +10,16 @@
  * just holds a place.  With DROP_OLDEST a full queue whose oldest message is still being copied in
  * makes the next producer wait for that copy (it yields, then sleeps), as does clear.
  *
- * Memory.  N messages of at most M bytes take sizeof(async_queue) (384 bytes) + 16 N + (N + 1) S,
- * where S is M rounded up to 16 for M <= 32 and to 64 above.  The first reserve adds 24 + N S +
- * 16 (2 N + 1), for good.  Nothing else is ever allocated.  At most 2^28 messages and 2^19 - 1 open
+ * Memory.  N messages of at most M bytes take sizeof(async_queue) (384 bytes) + (N + 1) (16 + S),
+ * where S is M rounded up to 16, and 16 for 0.  The first reserve adds 24 + N S + 16 (2 N + 1), for
+ * good.  Nothing else is ever allocated.  At most 2^28 messages and 2^19 - 1 open
  * reservations.
  *
  * Costs.  enqueue: one CAS and one copy; on a full DROP_OLDEST queue two.  dequeue and peek: one
- * copy or none, no locked instruction; with DROP_OLDEST one CAS, with BLOCK_WRITER one fence.
- * reserve and commit: two CAS each.  SIGNAL_ON_DATA or a binding add one fence to each enqueue, and
- * nothing else while the other side is awake.  System calls: only to sleep, or to wake one who
- * sleeps.
+ * copy or none, no locked instruction; with DROP_OLDEST one CAS, and a fence while a writer waits.
+ * reserve: two locked instructions; commit: three.  SIGNAL_ON_DATA or a binding add one fence to
+ * each enqueue, and nothing else while the other side is awake.  System calls: only to sleep, or to
+ * wake one who sleeps.
  */
 #include "queue/queue_impl.h"
 #include "port/port_error.h"
@@ -30,12 +30,12 @@
 #define ALL_FLAGS (ASYNC_QUEUE_DROP_OLDEST | ASYNC_QUEUE_BLOCK_WRITER | ASYNC_QUEUE_SIGNAL_ON_DATA)
 #define SPIN_TURNS 200u
 
-/* The distance of slots: small messages share lines, larger ones begin their own.  0: overflow. */
-static size_t stride_of(size_t max_msg_size)
+/* The bytes of a slot, so that the next cell is aligned.  0: overflow. */
+static size_t slot_size_of(size_t max_msg_size)
 {
-    size_t align = max_msg_size <= 32 ? 16 : PORT_CACHE_LINE;
+    size_t align = alignof(queue_cell_t);
 
-    if (max_msg_size > SIZE_MAX - (align - 1))
+    if (max_msg_size > SIZE_MAX - sizeof(queue_cell_t) - (align - 1))
         return 0;
     return max_msg_size == 0 ? align : (max_msg_size + align - 1) & ~(align - 1);
 }
@@ -48,7 +48,6 @@ static void set_layout(async_queue_t *q, size_t capacity)
         bits++;
     q->index_bits = bits;
     q->index_mask = (UINT64_C(1) << bits) - 1;
-    q->reserved_one = UINT64_C(1) << bits;
     q->lap_one = UINT64_C(1) << (bits + QUEUE_CONTROL_BITS);
     q->lap_mask = ~(q->lap_one - 1);
     q->readable = q->lap_one >> 1;
@@ -70,41 +69,40 @@ static void set_start(async_queue_t *q, uint64_t left)
     for (size_t i = 0; i < n; i++) {
         uint64_t lap = queue_lap(q, first) + (i < (first & q->index_mask) ? q->lap_one : 0);
 
-        atomic_init(&q->cells[i].word, lap | i);
-        atomic_init(&q->cells[i].size, 0);
+        atomic_init(&queue_cell_at(q, i)->word, lap | i);
+        atomic_init(&queue_cell_at(q, i)->size, 0);
     }
     atomic_init(&q->tail, first);
     atomic_init(&q->head, first);
     atomic_init(&q->bind_tail, first);
     atomic_init(&q->consumer, UINT64_MAX);
+    q->usual_consumer = UINT64_MAX;
     q->spare_slot = (uint32_t)n;
 }
 
 async_queue_t *queue_create_at(size_t capacity, size_t max_msg_size, async_queue_flags_t flags,
                                uint64_t left)
 {
-    size_t stride = stride_of(max_msg_size);
+    size_t slot_size = slot_size_of(max_msg_size);
+    size_t stride = sizeof(queue_cell_t) + slot_size;
     async_queue_t *q;
 
     /* one more for the consumer; the block of reservations is smaller */
-    if (stride == 0 || capacity >= SIZE_MAX / stride || capacity >= SIZE_MAX / sizeof(queue_cell_t))
+    if (slot_size == 0 || capacity >= SIZE_MAX / stride)
         return port_fail_null(EINVAL);
     if (capacity > QUEUE_CAPACITY_MAX)
         return port_fail_null(ENOMEM);
-    q = port_alloc_aligned(sizeof(*q), PORT_CACHE_LINE);
+    q = port_alloc_aligned(sizeof(*q), 2 * PORT_CACHE_LINE);
     if (q == NULL)
         return port_fail_null(ENOMEM);
     memset(q, 0, sizeof(*q));
-    /* the larger one first: what cannot be had is refused before anything is touched */
-    q->slots = port_alloc_aligned((capacity + 1) * stride, PORT_CACHE_LINE);
-    if (q->slots != NULL)
-        q->cells = port_alloc_aligned(capacity * sizeof(*q->cells), PORT_CACHE_LINE);
+    q->cells = port_alloc_aligned((capacity + 1) * stride, PORT_CACHE_LINE);
     if (q->cells == NULL) {
-        port_free_aligned(q->slots);
         port_free_aligned(q);
         return port_fail_null(ENOMEM);
     }
     q->stride = stride;
+    q->slot_size = slot_size;
     q->capacity = capacity;
     q->max_size = max_msg_size;
     q->flags = flags;
@@ -113,8 +111,6 @@ async_queue_t *queue_create_at(size_t capacity, size_t max_msg_size, async_queue
     set_start(q, left);
     port_eventcount_init(&q->room);
     atomic_init(&q->notify, flags & ASYNC_QUEUE_SIGNAL_ON_DATA ? QUEUE_NOTIFY_WAITER : 0);
-    atomic_init(&q->blocking,
-                flags & ASYNC_QUEUE_BLOCK_WRITER ? QUEUE_BLOCKING_YES : QUEUE_BLOCKING_NO);
     return q;
 }
 
@@ -146,7 +142,6 @@ void async_queue_destroy(async_queue_t *queue)
         port_free(spares);
     }
     port_free_aligned(queue->cells);
-    port_free_aligned(queue->slots);
     port_free_aligned(queue);
     errno = saved;
 }

@@ -14,6 +14,11 @@
  * store or CAS frees a place, and swaps the slot when the reader wants to keep the bytes.  So every
  * slot is at any time in one cell, in one reservation, in the stack of spares, or the consumer's.
  *
+ * Cells and slots lie in turn, slot i behind cell i, and there is one slot more, the consumer's.
+ * A cell has its own slot until a consumer or a reservation brings another.  So a message usually
+ * lies in lines that follow each other, and those of its neighbours; a cell apart from its bytes
+ * would be one line more to move from processor to processor for each message.
+ *
  * Invariants.  Cells are freed in the order of positions.  A state (T, r) of the tail is reached
  * only when the cell of position T + r - 1 was seen writable, so the places of r open reservations
  * are really there, and the oldest message that may have to go is always at T + r - N.
@@ -61,10 +66,10 @@ typedef struct queue_spares {
 #define QUEUE_NOTIFY_WAITER 1u /* SIGNAL_ON_DATA: wake async_queue_wait() */
 #define QUEUE_NOTIFY_HOOK 2u   /* bound */
 
-/* queue->blocking: whether the consumer looks for blocked writers after it has freed a place. */
-#define QUEUE_BLOCKING_NO 0u
-#define QUEUE_BLOCKING_ASKED 1u /* a writer wants it; the consumer may not have seen it yet */
-#define QUEUE_BLOCKING_YES 2u
+/* queue->asked: how the consumer learns of queue->blocking where the system has no barrier. */
+#define QUEUE_ASKED_NO 0u
+#define QUEUE_ASKED_YES 1u /* the consumer may not have seen it yet */
+#define QUEUE_ASKED_SEEN 2u
 
 /* queue->held: a message that the consumer has peeked. */
 #define QUEUE_HELD_NONE 0u
@@ -73,9 +78,9 @@ typedef struct queue_spares {
 
 struct async_queue {
     /* ---- Read by all; written by create, but for the atomics, which change rarely. */
-    alignas(PORT_CACHE_LINE) queue_cell_t *cells;
-    char *slots; /* N + 1 slots of stride bytes */
-    size_t stride;
+    alignas(PORT_CACHE_LINE) char *cells; /* N + 1 times a cell with a slot behind it */
+    size_t stride;                        /* of both together */
+    size_t slot_size;
     size_t capacity; /* N */
     size_t max_size;
     uint64_t index_mask;
@@ -84,21 +89,17 @@ struct async_queue {
 
     alignas(PORT_CACHE_LINE) uint64_t control_mask; /* closed and reserved, in the tail */
     uint64_t readable; /* in a cell; the same bit is closed, in the tail */
-    uint64_t reserved_one;
     uint32_t index_bits;
     async_queue_flags_t flags;
     _Atomic uint32_t notify;   /* QUEUE_NOTIFY_*; bind: RMW seq_cst; producers: load seq_cst */
-    _Atomic uint32_t blocking; /* QUEUE_BLOCKING_* */
+    _Atomic uint32_t blocking; /* writers that wait; not 0: the consumer looks for them */
     _Atomic uint32_t closing; /* a copy of closed, so that an idle consumer leaves the tail alone */
     _Atomic(queue_hook_t *) hook;
     _Atomic(queue_spares_t *) spares; /* NULL until the first reserve */
 
-    /* ---- The producers'. */
-    alignas(PORT_CACHE_LINE) _Atomic uint64_t tail;
-    _Atomic uint64_t tail_wraps; /* times that the lap of the tail went through 0 */
-
     /* ---- The consumer's; the atomics are read by get_stats, is_empty and bind too. */
     alignas(PORT_CACHE_LINE) _Atomic uint64_t head; /* position; with DROP_OLDEST a lower bound */
+    uint64_t usual_consumer;    /* consumer; ~0 with DROP_OLDEST or when held, lost or skipped */
     _Atomic uint64_t delivered; /* with DROP_OLDEST; else it follows from the head */
     _Atomic uint64_t discarded; /* positions before head that were dropped or cleared */
     _Atomic uint64_t consumer;  /* the thread that last called dequeue or peek; ~0: none */
@@ -108,25 +109,35 @@ struct async_queue {
     size_t held_size;
     uint64_t lost;    /* before the last message shown or delivered */
     uint64_t skipped; /* discarded since then */
-    bool unusual;     /* one of held, lost and skipped is not 0 */
 
     /* ---- Off the paths that do not wait. */
     alignas(PORT_CACHE_LINE) port_eventcount_t room; /* blocked writers */
+    _Atomic uint32_t asked;                          /* QUEUE_ASKED_* */
     _Atomic uint32_t room_woken; /* a writer was woken and has not come yet: see queue_wait.c */
     _Atomic uint32_t asleep;     /* 1: async_queue_wait() sleeps or is about to */
     _Atomic uint64_t rejected;
     _Atomic uint64_t blocked;
     _Atomic uint64_t bind_tail;        /* positions claimed before the binding end here */
     _Atomic(queue_hook_t *) old_hooks; /* unbound, kept for producers on their way */
-    uint64_t start;                    /* the first position, as a number */
     unsigned spin;                     /* turns before a thread sleeps; 0 with one processor */
+
+    /* ---- The producers', not in one pair of lines with the consumer's: some processors fetch two.
+     */
+    alignas(PORT_CACHE_LINE) _Atomic uint64_t tail;
+    _Atomic uint64_t tail_wraps; /* times that the lap of the tail went through 0 */
+    uint64_t start;              /* the first position, as a number; constant */
 };
 
 /* ---- Positions. */
 
+static inline queue_cell_t *queue_cell_at(const async_queue_t *q, uint64_t index)
+{
+    return (queue_cell_t *)(void *)(q->cells + (size_t)index * q->stride);
+}
+
 static inline queue_cell_t *queue_cell(const async_queue_t *q, uint64_t word)
 {
-    return &q->cells[(size_t)(word & q->index_mask)];
+    return queue_cell_at(q, word & q->index_mask);
 }
 
 static inline uint64_t queue_position(const async_queue_t *q, uint64_t tail)
@@ -137,6 +148,12 @@ static inline uint64_t queue_position(const async_queue_t *q, uint64_t tail)
 static inline uint64_t queue_lap(const async_queue_t *q, uint64_t word)
 {
     return word & q->lap_mask;
+}
+
+/* One reservation, in the tail. */
+static inline uint64_t queue_reserved_one(const async_queue_t *q)
+{
+    return q->index_mask + 1;
 }
 
 static inline uint64_t queue_reserved(const async_queue_t *q, uint64_t tail)
@@ -186,13 +203,19 @@ static inline uint64_t queue_distance(const async_queue_t *q, uint64_t from, uin
 
 /* ---- Slots. */
 
+/* One of the first N + 1. */
+static inline char *queue_slot_at(const async_queue_t *q, uint64_t number)
+{
+    return q->cells + sizeof(queue_cell_t) + (size_t)number * q->stride;
+}
+
 static inline char *queue_slot(async_queue_t *q, uint32_t number)
 {
     if (PORT_LIKELY(number <= q->capacity))
-        return q->slots + number * q->stride;
+        return queue_slot_at(q, number);
     /* the cell that names it was published after the block */
     return atomic_load_explicit(&q->spares, memory_order_acquire)->slots +
-           (number - q->capacity - 1) * q->stride;
+           (number - q->capacity - 1) * q->slot_size;
 }
 
 /* Known sizes are copied inline. */
@@ -256,8 +279,10 @@ typedef int (*queue_attempt_t)(async_queue_t *q, void *arg);
  * attempt's result, ETIMEDOUT, or EDEADLK. */
 int queue_wait_place(async_queue_t *q, int timeout_ms, queue_attempt_t attempt, void *arg);
 
-/* A place became free: wakes a blocked writer.  The caller has seen queue->blocking. */
+/* A place became free: wakes a blocked writer.  The caller has seen queue->blocking; who is not the
+ * consumer calls the second. */
 void queue_place_freed(async_queue_t *q);
+void queue_wake_writer(async_queue_t *q);
 
 /* Wakes all blocked writers. */
 void queue_wake_writers(async_queue_t *q);

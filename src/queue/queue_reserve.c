@@ -23,7 +23,7 @@ static queue_spares_t *spares_of(async_queue_t *q)
     spares = port_zalloc(1, sizeof(*spares) + (2 * q->capacity + 1) * sizeof(spares->spare[0]));
     if (spares == NULL)
         return NULL;
-    spares->slots = port_alloc_aligned(q->capacity * q->stride, PORT_CACHE_LINE);
+    spares->slots = port_alloc_aligned(q->capacity * q->slot_size, PORT_CACHE_LINE);
     if (spares->slots == NULL) {
         port_free(spares);
         return NULL;
@@ -83,17 +83,20 @@ static void push_spare(queue_spares_t *spares, uint32_t number)
 static bool find_slot(const async_queue_t *q, const queue_spares_t *spares, const void *address,
                       uint32_t *number)
 {
-    uintptr_t at = (uintptr_t)address - (uintptr_t)q->slots;
+    uintptr_t at = (uintptr_t)address - (uintptr_t)queue_slot_at(q, 0);
     uintptr_t base = 0;
+    size_t distance = q->stride;
 
-    if (at >= (q->capacity + 1) * q->stride) {
+    /* no further: another block may begin right behind the last slot */
+    if (at > q->capacity * distance) {
         at = (uintptr_t)address - (uintptr_t)spares->slots;
         base = q->capacity + 1;
-        if (at >= q->capacity * q->stride)
+        distance = q->slot_size;
+        if (at >= q->capacity * distance)
             return false;
     }
-    *number = (uint32_t)(base + at / q->stride);
-    return at % q->stride == 0;
+    *number = (uint32_t)(base + at / distance);
+    return at % distance == 0;
 }
 
 /* Ends the reservation of a slot: its number and its size + 1, or false: it is not reserved. */
@@ -124,7 +127,7 @@ static int claim_place(async_queue_t *q)
         if (err == 0) {
             if (queue_reserved(q, tail) == QUEUE_RESERVED_MAX)
                 return ENOMEM;
-            if (atomic_compare_exchange_weak_explicit(&q->tail, &tail, tail + q->reserved_one,
+            if (atomic_compare_exchange_weak_explicit(&q->tail, &tail, tail + queue_reserved_one(q),
                                                       memory_order_seq_cst, memory_order_acquire))
                 return 0;
             continue;
@@ -183,7 +186,7 @@ void async_queue_commit(async_queue_t *queue, void *slot, size_t size)
         return;
     tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
     do {
-        next = queue_next(queue, tail) - queue->reserved_one;
+        next = queue_next(queue, tail) - queue_reserved_one(queue);
         /* acquire: all that led to this state, so the cell is seen writable (see queue_impl.h) */
     } while (!atomic_compare_exchange_weak_explicit(&queue->tail, &tail, next, memory_order_seq_cst,
                                                     memory_order_acquire));
@@ -212,9 +215,8 @@ void async_queue_abandon(async_queue_t *queue, void *slot)
         return;
     push_spare(atomic_load_explicit(&queue->spares, memory_order_acquire), number);
     /* release: whoever counts the place sees the spare in the stack */
-    tail = atomic_fetch_sub_explicit(&queue->tail, queue->reserved_one, memory_order_seq_cst);
-    if (atomic_load_explicit(&queue->blocking, memory_order_acquire) != QUEUE_BLOCKING_NO)
-        queue_place_freed(queue);
+    tail = atomic_fetch_sub_explicit(&queue->tail, queue_reserved_one(queue), memory_order_seq_cst);
+    queue_wake_writer(queue);
     /* it may have been the last thing that could still come */
     if (queue_closed(queue, tail))
         queue_signal(queue);

@@ -71,15 +71,21 @@ static inline uint32_t notify_of(const async_queue_t *q)
     return atomic_load_explicit(&q->notify, memory_order_seq_cst);
 }
 
+/* Apart, so that the usual way needs no frame: it ends in a jump. */
+static PORT_NOINLINE bool signal_sent(async_queue_t *q)
+{
+    queue_signal(q);
+    return true;
+}
+
 /* Publishes the slot that was filled, and its size. */
-static inline void publish(async_queue_t *q, queue_cell_t *at, uint64_t cell, size_t size,
+static inline bool publish(async_queue_t *q, queue_cell_t *at, uint64_t cell, size_t size,
                            uint32_t notify)
 {
     atomic_store_explicit(&at->size, size, memory_order_relaxed);
     /* the same lap and slot, readable; pairs with the consumer's load of the word */
-    atomic_store_explicit(&at->word, cell | q->readable, memory_order_release);
-    if (PORT_UNLIKELY(notify != 0))
-        queue_signal(q);
+    atomic_store_explicit(&at->word, cell + q->readable, memory_order_release);
+    return PORT_LIKELY(notify == 0) || signal_sent(q);
 }
 
 /* Apart, so that the way of the common sizes saves no registers for a call. */
@@ -89,8 +95,7 @@ static PORT_NOINLINE bool fill(async_queue_t *q, queue_cell_t *at, uint64_t cell
     uint32_t notify = notify_of(q);
 
     queue_copy(queue_slot(q, queue_slot_number(q, cell)), data, size);
-    publish(q, at, cell, size, notify);
-    return true;
+    return publish(q, at, cell, size, notify);
 }
 
 /* The way through open reservations, full and closed queues: claims a cell by *tail. */
@@ -158,57 +163,73 @@ static PORT_NOINLINE bool enqueue_slowly(async_queue_t *q, const void *data, siz
     return err == 0 || queue_reject(q, err);
 }
 
-/* The usual way; anything else goes by enqueue_slowly. */
-bool async_queue_enqueue(async_queue_t *queue, const void *data, size_t size)
+/*
+ * The other usual ways: a cell with a slot from elsewhere, which is there after a peek or a
+ * reservation, and a full DROP_OLDEST queue, where the oldest message lies just where the new one
+ * goes (see queue_find_place).
+ */
+static PORT_NOINLINE bool enqueue_usually(async_queue_t *q, const void *data, size_t size)
 {
-    uint64_t tail, next, cell, readable, index;
-    queue_cell_t *at;
+    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+    queue_cell_t *at = queue_cell(q, tail);
+    uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
+    uint64_t lap = queue_lap(q, tail);
+    uint64_t next = queue_next(q, tail);
 
-    if (PORT_UNLIKELY(check(queue, data, size) != 0 || size > queue->max_size))
-        return enqueue_slowly(queue, data, size);
-    readable = queue->readable;
-    tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
-    do {
-        index = tail & queue->index_mask;
-        at = &queue->cells[(size_t)index];
-        /* pairs with the stores that free a cell */
-        cell = atomic_load_explicit(&at->word, memory_order_acquire);
-        if (PORT_UNLIKELY((tail & queue->control_mask) != 0))
-            return enqueue_slowly(queue, data, size);
-        /* the bits from readable on: writable in the tail's lap */
-        if (PORT_UNLIKELY((cell ^ tail) >= readable)) {
-            uint64_t lap = queue_lap(queue, tail);
-            /* full: drop the oldest, which lies just where the new one goes (see queue_find_place)
-             */
-            uint64_t freed = lap | queue_slot_number(queue, cell);
-
-            if (!(queue->flags & ASYNC_QUEUE_DROP_OLDEST) ||
-                queue_state(queue, cell) != lap - queue->lap_one + readable ||
-                !atomic_compare_exchange_strong_explicit(
-                    &at->word, &cell, freed, memory_order_acq_rel, memory_order_relaxed))
-                return enqueue_slowly(queue, data, size);
-            cell = freed;
-        }
-        next = tail + 1;
-        if (PORT_UNLIKELY(index + 1 == queue->capacity))
-            next += queue->lap_one - queue->capacity;
-        /* acquire and release: a claim sees all that led to the state of the tail before it */
-    } while (PORT_UNLIKELY(!atomic_compare_exchange_weak_explicit(
-        &queue->tail, &tail, next, memory_order_seq_cst, memory_order_acquire)));
-    if (PORT_UNLIKELY(next == 0))
-        queue_count_wrap(queue, next);
-    if ((size == 64 || size == 16) && PORT_LIKELY((cell & (readable - 1)) <= queue->capacity)) {
-        char *slot = queue->slots + (size_t)(cell & (readable - 1)) * queue->stride;
-        uint32_t notify = notify_of(queue);
-
-        if (size == 64)
-            memcpy(slot, data, 64);
-        else
-            memcpy(slot, data, 16);
-        publish(queue, at, cell, size, notify);
-        return true;
+    if ((tail & q->control_mask) != 0 || next == 0)
+        return enqueue_slowly(q, data, size);
+    if (queue_state(q, cell) != lap) {
+        if (!(q->flags & ASYNC_QUEUE_DROP_OLDEST) || queue_state(q, cell) != lap - q->readable ||
+            !atomic_compare_exchange_strong_explicit(&at->word, &cell, cell + q->readable,
+                                                     memory_order_acq_rel, memory_order_relaxed))
+            return enqueue_slowly(q, data, size);
+        cell += q->readable;
     }
-    return fill(queue, at, cell, data, size);
+    if (!atomic_compare_exchange_strong_explicit(&q->tail, &tail, next, memory_order_seq_cst,
+                                                 memory_order_relaxed))
+        return enqueue_slowly(q, data, size);
+    return fill(q, at, cell, data, size);
+}
+
+/* The most usual way, a writable cell with one of the first slots.  No loop, and no call but the
+ * last. */
+PORT_ALIGNED_CODE bool async_queue_enqueue(async_queue_t *queue, const void *data, size_t size)
+{
+    uint64_t tail, next, cell, slot, index;
+    queue_cell_t *at;
+    char *to;
+
+    if (PORT_UNLIKELY(queue == NULL || data == NULL || size > queue->max_size))
+        return enqueue_slowly(queue, data, size);
+    tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
+    if (PORT_UNLIKELY((tail & queue->control_mask) != 0))
+        return enqueue_slowly(queue, data, size);
+    index = tail & queue->index_mask;
+    at = queue_cell_at(queue, index);
+    /* pairs with the stores that free a cell */
+    cell = atomic_load_explicit(&at->word, memory_order_acquire);
+    /* writable in the tail's lap, and a slot of the first block: then this is its number */
+    slot = cell ^ tail ^ index;
+    if (PORT_UNLIKELY(slot > queue->capacity))
+        return enqueue_usually(queue, data, size);
+    next = tail + 1;
+    if (PORT_UNLIKELY(index + 1 == queue->capacity)) {
+        next += queue->lap_one - queue->capacity;
+        if (PORT_UNLIKELY(next == 0))
+            return enqueue_slowly(queue, data, size);
+    }
+    /* acquire and release: a claim sees all that led to the state of the tail before it */
+    if (PORT_UNLIKELY(!atomic_compare_exchange_strong_explicit(
+            &queue->tail, &tail, next, memory_order_seq_cst, memory_order_relaxed)))
+        return enqueue_slowly(queue, data, size);
+    to = queue_slot_at(queue, slot);
+    if (size == 64)
+        memcpy(to, data, 64);
+    else if (size == 16)
+        memcpy(to, data, 16);
+    else
+        return fill(queue, at, cell, data, size);
+    return publish(queue, at, cell, size, notify_of(queue));
 }
 
 bool async_queue_enqueue_timed(async_queue_t *queue, const void *data, size_t size, int timeout_ms)

@@ -81,9 +81,16 @@ static PORT_NOINLINE int take_nothing(async_queue_t *q)
 /* After places were freed by a release store or CAS. */
 static inline void places_freed(async_queue_t *q)
 {
-    if (PORT_UNLIKELY(atomic_load_explicit(&q->blocking, memory_order_acquire) !=
-                      QUEUE_BLOCKING_NO))
+    /* the barrier that orders the two is in ask_for_wakes */
+    if (PORT_UNLIKELY(atomic_load_explicit(&q->blocking, memory_order_relaxed) != 0))
         queue_place_freed(q);
+}
+
+/* Apart, so that the usual way needs no frame: it ends in a jump. */
+static PORT_NOINLINE bool place_freed_taken(async_queue_t *q)
+{
+    queue_place_freed(q);
+    return true;
 }
 
 /* Positions between the head and a later one were dropped. */
@@ -109,10 +116,13 @@ static void set_lost(async_queue_t *q)
     q->skipped = 0;
 }
 
-/* After a change of held, lost or skipped. */
-static void set_unusual(async_queue_t *q)
+/* After a change of held, lost, skipped or the consumer. */
+static void set_usual(async_queue_t *q)
 {
-    q->unusual = OWN(q->held) != QUEUE_HELD_NONE || (q->lost | q->skipped) != 0;
+    bool usual = !(q->flags & ASYNC_QUEUE_DROP_OLDEST) && OWN(q->held) == QUEUE_HELD_NONE &&
+                 (q->lost | q->skipped) == 0;
+
+    q->usual_consumer = usual ? OWN(q->consumer) : UINT64_MAX;
 }
 
 /* Frees the head's cell with the spare slot in it and keeps the message. */
@@ -247,69 +257,89 @@ static PORT_NOINLINE bool dequeue_slowly(async_queue_t *q, void *buffer, size_t 
         err = dequeue_detached(q, buffer, buffer_size, out_size);
     else
         err = dequeue_in_place(q, buffer, buffer_size, out_size);
-    set_unusual(q);
+    set_usual(q);
     return err == 0 || port_fail_false(err);
 }
 
-/* Takes the readable message in the cell at the head, which fits. */
-static PORT_NOINLINE bool dequeue_any(async_queue_t *q, void *buffer, size_t buffer_size,
-                                      size_t *out_size)
+/* The usual way with DROP_OLDEST; anything else that is not usual goes by dequeue_slowly. */
+static PORT_NOINLINE bool dequeue_dropping(async_queue_t *q, void *buffer, size_t buffer_size,
+                                           size_t *out_size)
 {
     uint64_t head = OWN(q->head);
     queue_cell_t *at = queue_cell(q, head);
-    uint64_t freed = queue_lap(q, head) + q->lap_one;
+    /* as in take_dropping */
     uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
     size_t size = atomic_load_explicit(&at->size, memory_order_relaxed);
+    uint64_t freed = queue_lap(q, head) + q->lap_one;
     uint32_t slot = queue_slot_number(q, cell);
 
-    if (q->flags & ASYNC_QUEUE_DROP_OLDEST) {
-        /* as in take_dropping; since the caller's look a dropper may have been here */
-        if (queue_state(q, cell) != (queue_lap(q, head) | q->readable) || size > buffer_size ||
-            !atomic_compare_exchange_strong_explicit(&at->word, &cell, freed | q->spare_slot,
-                                                     memory_order_acq_rel, memory_order_relaxed))
-            return dequeue_slowly(q, buffer, buffer_size, out_size);
-        q->spare_slot = slot;
-        SET(q->delivered, OWN(q->delivered) + 1);
-        SET(q->head, queue_next(q, head));
-        queue_copy(buffer, queue_slot(q, slot), size);
-    } else {
-        queue_copy(buffer, queue_slot(q, slot), size);
-        free_head(q, cell);
-    }
+    if (!(q->flags & ASYNC_QUEUE_DROP_OLDEST) || OWN(q->consumer) != own_token ||
+        OWN(q->held) != QUEUE_HELD_NONE || (q->lost | q->skipped) != 0)
+        return dequeue_slowly(q, buffer, buffer_size, out_size);
+    if (queue_state(q, cell) != freed - q->readable || size > buffer_size ||
+        !atomic_compare_exchange_strong_explicit(&at->word, &cell, freed | q->spare_slot,
+                                                 memory_order_acq_rel, memory_order_relaxed))
+        return dequeue_slowly(q, buffer, buffer_size, out_size);
+    q->spare_slot = slot;
+    SET(q->delivered, OWN(q->delivered) + 1);
+    SET(q->head, queue_next(q, head));
+    queue_copy(buffer, queue_slot(q, slot), size);
     if (out_size != NULL)
         *out_size = size;
     return true;
 }
 
-/* The usual way; anything else goes by dequeue_slowly, another size or policy by dequeue_any. */
-bool async_queue_dequeue(async_queue_t *queue, void *buffer, size_t buffer_size, size_t *out_size)
+/* The other usual ways: other sizes, a cell with a slot from elsewhere. */
+static PORT_NOINLINE bool dequeue_usually(async_queue_t *q, void *buffer, size_t buffer_size,
+                                          size_t *out_size)
 {
-    uint64_t head, cell, readable, index;
-    const char *slot;
-    queue_cell_t *at;
+    uint64_t head = OWN(q->head);
+    queue_cell_t *at = queue_cell(q, head);
+    uint64_t cell;
     size_t size;
 
-    if (PORT_UNLIKELY(queue == NULL || buffer == NULL || queue->unusual ||
-                      OWN(queue->consumer) != own_token))
-        return dequeue_slowly(queue, buffer, buffer_size, out_size);
-    readable = queue->readable;
-    head = OWN(queue->head);
-    index = head & queue->index_mask;
-    at = &queue->cells[(size_t)index];
     /* pairs with the writer's publishing store */
     cell = atomic_load_explicit(&at->word, memory_order_acquire);
     size = atomic_load_explicit(&at->size, memory_order_relaxed);
-    /* the bits from readable on: readable in the head's lap */
-    if (PORT_UNLIKELY((cell ^ head ^ readable) >= readable || size > buffer_size))
+    if (queue_state(q, cell) != (queue_lap(q, head) | q->readable) || size > buffer_size)
+        return dequeue_slowly(q, buffer, buffer_size, out_size);
+    queue_copy(buffer, queue_slot(q, queue_slot_number(q, cell)), size);
+    if (out_size != NULL)
+        *out_size = size;
+    free_head(q, cell);
+    return true;
+}
+
+/* The most usual way, as that of async_queue_enqueue(). */
+PORT_ALIGNED_CODE bool async_queue_dequeue(async_queue_t *queue, void *buffer, size_t buffer_size,
+                                           size_t *out_size)
+{
+    uint64_t head, cell, slot, index;
+    const char *from;
+    queue_cell_t *at;
+    size_t size;
+
+    if (PORT_UNLIKELY(queue == NULL || buffer == NULL))
         return dequeue_slowly(queue, buffer, buffer_size, out_size);
-    if ((size != 64 && size != 16) || (cell & (readable - 1)) > queue->capacity ||
-        (queue->flags & (ASYNC_QUEUE_DROP_OLDEST | ASYNC_QUEUE_BLOCK_WRITER)) != 0)
-        return dequeue_any(queue, buffer, buffer_size, out_size);
-    slot = queue->slots + (size_t)(cell & (readable - 1)) * queue->stride;
+    if (PORT_UNLIKELY(queue->usual_consumer != own_token))
+        return dequeue_dropping(queue, buffer, buffer_size, out_size);
+    head = OWN(queue->head);
+    index = head & queue->index_mask;
+    at = queue_cell_at(queue, index);
+    /* pairs with the writer's publishing store */
+    cell = atomic_load_explicit(&at->word, memory_order_acquire);
+    size = atomic_load_explicit(&at->size, memory_order_relaxed);
+    /* readable in the head's lap, and a slot of the first block: then this is its number */
+    slot = cell ^ head ^ index ^ queue->readable;
+    if (PORT_UNLIKELY(slot > queue->capacity || size > buffer_size))
+        return dequeue_usually(queue, buffer, buffer_size, out_size);
+    from = queue_slot_at(queue, slot);
     if (size == 64)
-        memcpy(buffer, slot, 64);
+        memcpy(buffer, from, 64);
+    else if (size == 16)
+        memcpy(buffer, from, 16);
     else
-        memcpy(buffer, slot, 16);
+        return dequeue_usually(queue, buffer, buffer_size, out_size);
     if (out_size != NULL)
         *out_size = size;
     head += 1;
@@ -317,8 +347,10 @@ bool async_queue_dequeue(async_queue_t *queue, void *buffer, size_t buffer_size,
         head += queue->lap_one - queue->capacity;
     SET(queue->head, head);
     /* the bytes have been read: writable in the next lap; pairs with the producers' load */
-    atomic_store_explicit(&at->word, (cell & ~readable) + queue->lap_one, memory_order_release);
-    places_freed(queue);
+    atomic_store_explicit(&at->word, cell + queue->readable, memory_order_release);
+    /* as in places_freed */
+    if (PORT_UNLIKELY(atomic_load_explicit(&queue->blocking, memory_order_relaxed) != 0))
+        return place_freed_taken(queue);
     return true;
 }
 
@@ -333,7 +365,7 @@ const void *async_queue_peek(async_queue_t *queue, size_t *out_size)
     set_consumer(queue);
     if (OWN(queue->held) == QUEUE_HELD_NONE && (queue->flags & ASYNC_QUEUE_DROP_OLDEST) != 0)
         err = take_dropping(queue);
-    set_unusual(queue);
+    set_usual(queue);
     if (err != 0)
         return port_fail_null(err);
     if (OWN(queue->held) == QUEUE_HELD_DETACHED) {
@@ -350,7 +382,7 @@ const void *async_queue_peek(async_queue_t *queue, size_t *out_size)
     if (OWN(queue->held) == QUEUE_HELD_NONE)
         set_lost(queue);
     SET(queue->held, QUEUE_HELD_IN_PLACE);
-    queue->unusual = true;
+    queue->usual_consumer = UINT64_MAX;
     if (out_size != NULL)
         *out_size = atomic_load_explicit(&at->size, memory_order_relaxed);
     return queue_slot(queue, queue_slot_number(queue, cell));
@@ -362,11 +394,11 @@ void async_queue_release(async_queue_t *queue)
         return;
     if (OWN(queue->held) == QUEUE_HELD_DETACHED) {
         free_held(queue);
-        set_unusual(queue);
+        set_usual(queue);
         return;
     }
     SET(queue->held, QUEUE_HELD_NONE);
-    set_unusual(queue);
+    set_usual(queue);
     free_head(queue, atomic_load_explicit(&queue_cell(queue, OWN(queue->head))->word,
                                           memory_order_relaxed));
 }
@@ -426,7 +458,7 @@ void async_queue_clear(async_queue_t *queue)
         SET(queue->discarded, OWN(queue->discarded) + 1);
         SET(queue->head, queue_next(queue, OWN(queue->head)));
     }
-    set_unusual(queue);
+    set_usual(queue);
     queue_wake_writers(queue);
     if (atomic_load_explicit(&queue->notify, memory_order_relaxed) & QUEUE_NOTIFY_HOOK)
         queue_rearm(queue);

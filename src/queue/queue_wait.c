@@ -11,9 +11,11 @@
  * having been about to wakes the next while there are places and sleepers.  A place that was freed
  * while room_woken stood was freed before that writer's look, which therefore sees it.
  *
- * On a queue without BLOCK_WRITER the consumer pays no fence until enqueue_timed() first waits:
- * that writer sets `blocking` and makes every other thread pass a barrier (port_barrier.h).  Where
- * the system has none, it looks again every millisecond until the consumer has shown that it knows.
+ * The consumer pays that fence only while a writer waits: who is going to counts himself in
+ * `blocking` and makes every other thread pass a barrier (port_barrier.h); a place that the
+ * consumer freed before is seen after it, and a consumer that frees one later sees the count.
+ * Where the system has no such barrier the count is never taken back, and the first writers look
+ * again every millisecond until the consumer has shown that it knows.
  */
 #include "queue/queue_impl.h"
 #include "port/port_barrier.h"
@@ -28,7 +30,7 @@ void queue_wake_writers(async_queue_t *q)
 }
 
 /* pairs with the fences in wait_once */
-static void wake_writer(async_queue_t *q)
+PORT_NOINLINE void queue_wake_writer(async_queue_t *q)
 {
     if (port_eventcount_has_waiters(&q->room) &&
         atomic_exchange_explicit(&q->room_woken, 1, memory_order_seq_cst) == 0)
@@ -37,25 +39,29 @@ static void wake_writer(async_queue_t *q)
 
 PORT_NOINLINE void queue_place_freed(async_queue_t *q)
 {
-    uint32_t asked = QUEUE_BLOCKING_ASKED;
+    uint32_t asked = QUEUE_ASKED_YES;
 
-    if (atomic_load_explicit(&q->blocking, memory_order_relaxed) == QUEUE_BLOCKING_ASKED)
-        atomic_compare_exchange_strong_explicit(&q->blocking, &asked, QUEUE_BLOCKING_YES,
+    /* who sees it asked sees the count that stays (see ask_for_wakes), now and ever after */
+    if (PORT_UNLIKELY(atomic_load_explicit(&q->asked, memory_order_acquire) == QUEUE_ASKED_YES))
+        atomic_compare_exchange_strong_explicit(&q->asked, &asked, QUEUE_ASKED_SEEN,
                                                 memory_order_release, memory_order_relaxed);
-    wake_writer(q);
+    queue_wake_writer(q);
 }
 
-/* From now on the consumer looks for writers. */
+/* Until the count is taken back the consumer looks for writers. */
 static void ask_for_wakes(async_queue_t *q)
 {
-    uint32_t no = QUEUE_BLOCKING_NO;
+    uint32_t no = QUEUE_ASKED_NO;
 
-    if (atomic_load_explicit(&q->blocking, memory_order_acquire) == QUEUE_BLOCKING_YES)
+    atomic_fetch_add_explicit(&q->blocking, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&q->asked, memory_order_acquire) != QUEUE_ASKED_NO ||
+        port_barrier_all_threads())
         return;
-    atomic_compare_exchange_strong_explicit(&q->blocking, &no, QUEUE_BLOCKING_ASKED,
-                                            memory_order_seq_cst, memory_order_relaxed);
-    if (port_barrier_all_threads())
-        atomic_store_explicit(&q->blocking, QUEUE_BLOCKING_YES, memory_order_release);
+    atomic_fetch_add_explicit(&q->blocking, 1, memory_order_seq_cst);
+    /* pairs with the load in queue_place_freed */
+    if (!atomic_compare_exchange_strong_explicit(&q->asked, &no, QUEUE_ASKED_YES,
+                                                 memory_order_seq_cst, memory_order_relaxed))
+        atomic_fetch_sub_explicit(&q->blocking, 1, memory_order_relaxed);
 }
 
 /* One look and, when there is no place, one sleep.  Returns as the attempt; EAGAIN: look again. */
@@ -66,7 +72,8 @@ static int wait_once(async_queue_t *q, uint64_t deadline, bool *blocked, queue_a
     int err;
 
     atomic_store_explicit(&q->room_woken, 0, memory_order_relaxed);
-    /* pairs with the fence in wake_writer: it sees room_woken clear and us waiting, or we the place
+    /* pairs with the fence in queue_wake_writer: it sees room_woken clear and us waiting, or we the
+     * place
      */
     atomic_thread_fence(memory_order_seq_cst);
     err = attempt(q, arg);
@@ -81,7 +88,7 @@ static int wait_once(async_queue_t *q, uint64_t deadline, bool *blocked, queue_a
     if (!*blocked)
         atomic_fetch_add_explicit(&q->blocked, 1, memory_order_relaxed);
     *blocked = true;
-    if (atomic_load_explicit(&q->blocking, memory_order_acquire) != QUEUE_BLOCKING_YES) {
+    if (atomic_load_explicit(&q->asked, memory_order_acquire) == QUEUE_ASKED_YES) {
         uint64_t soon = port_clock_after(port_clock_now(), LOOK_AGAIN_NS);
 
         deadline = soon < deadline ? soon : deadline;
@@ -102,7 +109,6 @@ int queue_wait_place(async_queue_t *q, int timeout_ms, queue_attempt_t attempt, 
         atomic_load_explicit(&q->consumer, memory_order_relaxed) == port_thread_token())
         return EDEADLK;
     deadline = port_deadline(timeout_ms);
-    ask_for_wakes(q);
     for (unsigned i = 0; i < q->spin && err == EAGAIN; i += 10) {
         for (unsigned pause = 0; pause < 10; pause++)
             port_cpu_relax();
@@ -110,12 +116,15 @@ int queue_wait_place(async_queue_t *q, int timeout_ms, queue_attempt_t attempt, 
     }
     if (err != EAGAIN)
         return err;
+    ask_for_wakes(q);
     do
         err = wait_once(q, deadline, &blocked, attempt, arg);
     while (err == EAGAIN);
-    /* hand the wake on: it may have stood for several places; pairs with wake_writer's exchange */
+    atomic_fetch_sub_explicit(&q->blocking, 1, memory_order_relaxed);
+    /* hand the wake on: it may have stood for several places; pairs with queue_wake_writer's
+     * exchange */
     if (err != EPIPE && port_eventcount_has_waiters(&q->room) && !async_queue_is_full(q))
-        wake_writer(q);
+        queue_wake_writer(q);
     return err;
 }
 
