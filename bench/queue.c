@@ -2,16 +2,20 @@
 /*
  * queue.c - the queue beside its peers
  *
- *     bench/queue [quick|full|single] [rounds]
+ *     bench/queue [-l] [-c CANDIDATE]... [-r ROUNDS] [ROW]...
+ *
+ * ROW and CANDIDATE are parts of names: "quick", "ping-pong", "transfer drop", "64 bytes, capacity
+ * 1024"; without ROW all, -l lists them.  The library is always a candidate.
  *
  * All candidates of a row run in turn, round after round, and the row shows medians and the ratio
  * to the library.  Every message's sender, number and ends are checked, every loss is counted.  A
  * line that moves between the processors costs from 60 to 260 ns from one second to the next, so
- * each row begins with that canary: compare rows of the same state only.
+ * that canary runs in each round too: compare rows of the same state only.
  */
 #include "bench.h"
 #include "queue_peer.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdalign.h>
@@ -19,7 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PEERS_MAX 16u
+#define PEERS_MAX 32u
+#define LIMIT_NS 200000000u /* a transfer that takes longer is cut short */
 #define ROUNDS_MAX 64u
 #define PRODUCERS_MAX 8u
 
@@ -33,6 +38,19 @@ struct row {
     enum policy policy;
     uint64_t count;
 };
+
+/* Thread n of those of a row has a processor to itself, as long as there are enough. */
+static void pin(unsigned n, unsigned threads)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    for (long i = 0; i < processors; i++)
+        if (threads > (unsigned)processors || (long)n == i)
+            CPU_SET(i, &set);
+    pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
 
 static void relax(unsigned turn)
 {
@@ -48,7 +66,8 @@ static alignas(64) _Atomic unsigned ball;
 
 static void *canary_echo(void *arg)
 {
-    for (unsigned i = 1; i < 40000; i += 2) {
+    pin(1, 2);
+    for (unsigned i = 1; i < 4000; i += 2) {
         for (unsigned turn = 0; atomic_load_explicit(&ball, memory_order_acquire) != i; turn++)
             if (turn % 4096 == 4095)
                 sched_yield();
@@ -63,9 +82,10 @@ static double canary(void)
     uint64_t start;
 
     atomic_store(&ball, 0);
+    pin(0, 2);
     pthread_create(&thread, NULL, canary_echo, NULL);
     start = bench_now();
-    for (unsigned i = 0; i < 40000; i += 2) {
+    for (unsigned i = 0; i < 4000; i += 2) {
         atomic_store_explicit(&ball, i + 1, memory_order_release);
         for (unsigned turn = 0; atomic_load_explicit(&ball, memory_order_acquire) != i + 2; turn++)
             if (turn % 4096 == 4095)
@@ -73,7 +93,7 @@ static double canary(void)
     }
     start = bench_now() - start;
     pthread_join(thread, NULL);
-    return (double)start / 40000;
+    return (double)start / 4000;
 }
 
 /* ---- Messages from some threads to one. */
@@ -82,13 +102,13 @@ struct transfer {
     const struct peer *peer;
     void *queue;
     const struct row *row;
-    _Atomic int go;
+    _Atomic int go, stop;
     _Atomic unsigned ended;
 };
 
 struct sender {
     struct transfer *transfer;
-    uint64_t id, count;
+    uint64_t id, count, sent;
 };
 
 static void *send_all(void *arg)
@@ -98,37 +118,46 @@ static void *send_all(void *arg)
     alignas(16) uint64_t m[128] = {0};
     size_t last = t->row->size / 8 - 1;
 
+    pin((unsigned)s->id + 1, t->row->producers + 1);
     while (!atomic_load_explicit(&t->go, memory_order_acquire))
         sched_yield();
-    m[0] = s->id;
     for (uint64_t i = 0; i < s->count; i++) {
         m[last] = i;
         m[0] = s->id << 56 | i;
-        for (unsigned turn = 0; !t->peer->push(t->queue, m, t->row->size); turn++)
+        for (unsigned turn = 0; !t->peer->push(t->queue, m, t->row->size); turn++) {
             relax(turn);
+            if (turn % 64 == 63 && atomic_load_explicit(&t->stop, memory_order_relaxed))
+                goto out;
+        }
+        s->sent++;
+        if (atomic_load_explicit(&t->stop, memory_order_relaxed))
+            break;
     }
+out:
     atomic_fetch_add(&t->ended, 1);
     return NULL;
 }
 
-static uint64_t receive_all(struct transfer *t, uint64_t *got)
+/* Takes until all senders have ended and nothing is left; counts what came. */
+static uint64_t receive_all(struct transfer *t, uint64_t start, uint64_t *next)
 {
     alignas(16) uint64_t m[128];
-    uint64_t next[PRODUCERS_MAX] = {0}, lost = 0;
+    uint64_t got = 0;
     size_t last = t->row->size / 8 - 1;
     /* a message that was made in place has only its first words */
     bool whole = strstr(t->peer->name, "in place") == NULL || t->row->size == 16;
     unsigned turn = 0;
 
-    *got = 0;
-    while (*got + (t->row->policy == POLICY_DROP ? 0 : lost) < t->row->count) {
+    for (;;) {
         uint64_t from, number;
         bool over = atomic_load_explicit(&t->ended, memory_order_acquire) == t->row->producers;
 
         if (!t->peer->pop(t->queue, m, t->row->size)) {
             if (over)
-                break;
+                return got;
             relax(turn++);
+            if (turn % 1024 == 0 && bench_now() - start > LIMIT_NS)
+                atomic_store_explicit(&t->stop, 1, memory_order_relaxed);
             continue;
         }
         from = m[0] >> 56;
@@ -136,12 +165,14 @@ static uint64_t receive_all(struct transfer *t, uint64_t *got)
         bench_check(from < t->row->producers && number >= next[from] &&
                         (!whole || (m[last] & 0xffffffffffffffu) == number),
                     "a message is torn or out of order");
-        lost += number - next[from];
+        bench_check(t->row->policy == POLICY_DROP || number == next[from], "a message is lost");
         next[from] = number + 1;
-        ++*got;
+        if (++got % 1024 == 0 && bench_now() - start > LIMIT_NS)
+            atomic_store_explicit(&t->stop, 1, memory_order_relaxed);
     }
-    return lost;
 }
+
+static double delivered; /* of 100 messages in the last transfer */
 
 /* Messages sent, per second in millions. */
 static double transfer(const struct peer *peer, const struct row *row)
@@ -149,24 +180,29 @@ static double transfer(const struct peer *peer, const struct row *row)
     struct transfer t = {.peer = peer, .row = row};
     struct sender senders[PRODUCERS_MAX];
     pthread_t threads[PRODUCERS_MAX];
-    uint64_t start, got, lost;
+    uint64_t start, got, next[PRODUCERS_MAX] = {0}, sent = 0;
 
     t.queue = peer->open(row->capacity, row->size, row->policy);
     for (unsigned i = 0; i < row->producers; i++) {
-        senders[i] = (struct sender){&t, i, row->count / row->producers};
+        senders[i] = (struct sender){&t, i, row->count / row->producers, 0};
         bench_check(pthread_create(&threads[i], NULL, send_all, &senders[i]) == 0,
                     "pthread_create");
     }
+    pin(0, row->producers + 1);
     start = bench_now();
     atomic_store_explicit(&t.go, 1, memory_order_release);
-    lost = receive_all(&t, &got);
+    got = receive_all(&t, start, next);
     start = bench_now() - start;
-    for (unsigned i = 0; i < row->producers; i++)
+    for (unsigned i = 0; i < row->producers; i++) {
         pthread_join(threads[i], NULL);
-    bench_check(row->policy == POLICY_DROP || (lost == 0 && got == row->count),
-                "messages are lost");
+        sent += senders[i].sent;
+        bench_check(row->policy == POLICY_DROP || next[i] == senders[i].sent, "the end is lost");
+    }
+    if (row->policy == POLICY_DROP)
+        bench_check(got + peer->dropped(t.queue) == sent, "a loss is not counted");
+    delivered = 100.0 * (double)got / (double)sent;
     peer->close(t.queue);
-    return (double)row->count / (double)start * 1000;
+    return (double)sent / (double)start * 1000;
 }
 
 /*
@@ -237,6 +273,7 @@ static void *echo_all(void *arg)
     struct echo *e = arg;
     alignas(16) uint64_t m[128];
 
+    pin(1, 2);
     for (uint64_t i = 0; i < e->count; i++) {
         for (unsigned turn = 0; !e->peer->pop(e->there, m, e->size); turn++)
             if (turn % 4096 == 4095)
@@ -257,6 +294,7 @@ static double ping_pong(const struct peer *peer, const struct row *row)
 
     e.there = peer->open(row->capacity, row->size, row->policy);
     e.back = peer->open(row->capacity, row->size, row->policy);
+    pin(0, 2);
     pthread_create(&thread, NULL, echo_all, &e);
     for (uint64_t i = 0; i < row->count; i++) {
         uint64_t start = bench_now();
@@ -280,38 +318,121 @@ static double ping_pong(const struct peer *peer, const struct row *row)
     return percentiles[0];
 }
 
+/* ---- Memory of a full queue, as malloc() sees it. */
+
+static size_t allocated(void)
+{
+    struct mallinfo2 m = mallinfo2();
+
+    return m.uordblks + m.hblkhd;
+}
+
+static double memory(const struct peer *peer, const struct row *row)
+{
+    alignas(16) uint64_t m[128] = {0};
+    size_t before = allocated(), after;
+    void *q = peer->open(row->capacity, row->size, row->policy);
+
+    for (size_t i = 0; i < row->capacity && peer->push(q, m, row->size); i++)
+        continue;
+    after = allocated();
+    while (peer->pop(q, m, row->size))
+        continue;
+    peer->close(q);
+    return (double)(after - before) / 1024;
+}
+
 /* ---- Rows. */
 
-static void run_row(const char *title, const char *unit, bool larger_is_better,
-                    const struct row *row,
-                    double (*measure)(const struct peer *, const struct row *))
+typedef double measure_t(const struct peer *peer, const struct row *row);
+
+static bool takes_part(const struct peer *peer, const struct row *row)
+{
+    return (peer->policies & 1u << row->policy) != 0 && row->producers <= peer->producers_max;
+}
+
+static void run_row(const char *name, const char *unit, const struct row *row, measure_t *measure)
 {
     static double values[PEERS_MAX][ROUNDS_MAX], tails[PEERS_MAX][2][ROUNDS_MAX];
-    double medians[PEERS_MAX], line = canary();
+    double lines[ROUNDS_MAX], first = 0;
 
-    for (unsigned r = 0; r < rounds; r++)
+    for (unsigned r = 0; r < rounds; r++) {
+        lines[r] = canary();
         for (unsigned p = 0; p < peer_count; p++) {
-            if (!(peers[p]->policies & 1u << row->policy) ||
-                row->producers > peers[p]->producers_max)
+            if (!takes_part(peers[p], row))
                 continue;
             values[p][r] = measure(peers[p], row);
-            tails[p][0][r] = percentiles[1];
+            tails[p][0][r] = measure == transfer ? delivered : percentiles[1];
             tails[p][1][r] = percentiles[2];
         }
-    printf("%s, %s, %zu bytes, capacity %zu, %u producers (%s; line %.0f ns)\n", title,
-           policy_names[row->policy], row->size, row->capacity, row->producers, unit, line);
+    }
+    printf("%s  [%s]  line %.0f", name, unit, bench_median(lines, rounds));
+    printf(" (%.0f to %.0f)\n", lines[0], lines[rounds - 1]);
     for (unsigned p = 0; p < peer_count; p++) {
-        if (!(peers[p]->policies & 1u << row->policy) || row->producers > peers[p]->producers_max)
+        double median = bench_median(values[p], rounds);
+
+        if (!takes_part(peers[p], row))
             continue;
-        medians[p] = bench_median(values[p], rounds);
-        printf("    %-18s %9.2f  %5.2f", peers[p]->name, medians[p],
-               larger_is_better ? medians[0] / medians[p] : medians[p] / medians[0]);
+        if (p == 0)
+            first = median;
+        /* more than 1: the library is ahead */
+        printf("    %-18s %9.2f  %6.2f", peers[p]->name, median,
+               measure == transfer ? first / median : median / first);
         if (measure == ping_pong)
             printf("  p99 %.0f  p99.9 %.0f", bench_median(tails[p][0], rounds),
                    bench_median(tails[p][1], rounds));
+        if (measure == transfer && row->policy == POLICY_DROP)
+            printf("  %.0f %% delivered", bench_median(tails[p][0], rounds));
         printf("\n");
     }
     fflush(stdout);
+}
+
+static int asked_count;
+static char **asked;
+static bool only_list;
+
+/* The rows of most interest are also called quick. */
+static void offer_row(const char *kind, const char *unit, struct row row, measure_t *measure)
+{
+    char name[128];
+    bool run = asked_count == 0;
+    bool quick = row.size == 64 && row.capacity == 1024 && row.producers < 8;
+
+    snprintf(name, sizeof(name), "%s %s, %zu bytes, capacity %zu, %u producer%s%s", kind,
+             policy_names[row.policy], row.size, row.capacity, row.producers,
+             row.producers > 1 ? "s" : "", quick ? ", quick" : "");
+    for (int i = 0; i < asked_count; i++)
+        run = run || strstr(name, asked[i]) != NULL;
+    if (run && only_list)
+        printf("%s\n", name);
+    else if (run)
+        run_row(name, unit, &row, measure);
+}
+
+static void offer_rows(size_t size, size_t capacity)
+{
+    uint64_t count = size <= 64 ? 400000 : 200000;
+    struct row row = {size, capacity, 1, POLICY_NONE, count};
+
+    for (unsigned policy = 0; policy < 3; policy++) {
+        row.policy = (enum policy)policy;
+        offer_row("pair", "ns", row, pair);
+    }
+    row.policy = POLICY_DROP;
+    offer_row("overflow", "ns", row, push_full);
+    row.policy = POLICY_NONE;
+    row.count = 10000;
+    offer_row("ping-pong", "ns, p50", row, ping_pong);
+    row.count = count;
+    for (unsigned policy = 0; policy < 3; policy++)
+        for (row.producers = 1; row.producers <= PRODUCERS_MAX; row.producers *= 2) {
+            row.policy = (enum policy)policy;
+            offer_row("transfer", "million a second", row, transfer);
+        }
+    row.policy = POLICY_NONE;
+    row.producers = 1;
+    offer_row("memory", "KiB", row, memory);
 }
 
 static void *sleep_thread(void *arg)
@@ -320,66 +441,49 @@ static void *sleep_thread(void *arg)
     return arg;
 }
 
-static void run_single(void)
+static void add_peers(const struct peer *list, int count, char **names)
 {
-    struct row row = {64, 1024, 1, POLICY_NONE, 400000};
+    for (; list->name != NULL; list++) {
+        bool wanted = count == 0 || peer_count == 0;
 
-    run_row("one thread, in and out", "ns", false, &row, pair);
-    row.size = 16;
-    run_row("one thread, in and out", "ns", false, &row, pair);
-    row = (struct row){64, 1024, 1, POLICY_DROP, 400000};
-    run_row("one thread, in and out", "ns", false, &row, pair);
-    run_row("into a full queue", "ns", false, &row, push_full);
-    row.policy = POLICY_BLOCK;
-    run_row("one thread, in and out", "ns", false, &row, pair);
-}
-
-static void run_all(bool full)
-{
-    static const size_t sizes[] = {64, 16, 256, 1024}, capacities[] = {1024, 64, 65536};
-    unsigned size_count = full ? 4 : 1, capacity_count = full ? 3 : 1;
-    uint64_t count = full ? 1000000 : 400000;
-
-    for (unsigned s = 0; s < size_count; s++)
-        for (unsigned c = 0; c < capacity_count; c++) {
-            struct row row = {sizes[s], capacities[c], 1, POLICY_NONE, count};
-
-            run_row("one thread, in and out", "ns", false, &row, pair);
-            for (unsigned policy = 0; policy < 3; policy++)
-                for (unsigned p = 1; p <= (full ? 8u : 4u); p += p) {
-                    row.policy = (enum policy)policy;
-                    row.producers = p;
-                    run_row("transfer", "million a second", true, &row, transfer);
-                }
-            row = (struct row){sizes[s], capacities[c], 1, POLICY_DROP, count};
-            run_row("one thread, in and out", "ns", false, &row, pair);
-            run_row("into a full queue", "ns", false, &row, push_full);
-            row = (struct row){sizes[s], capacities[c], 1, POLICY_NONE, count / 20};
-            run_row("ping-pong", "ns, p50", false, &row, ping_pong);
-        }
-    for (unsigned s = 0; s < 4; s++)
-        printf("memory of 1024 messages of %zu bytes: %zu\n", sizes[s],
-               peers[0]->bytes(1024, sizes[s]));
+        for (int i = 0; i < count; i++)
+            wanted = wanted || strstr(list->name, names[i]) != NULL;
+        if (wanted && list->open == NULL)
+            printf("left out: %s\n", list->name);
+        else if (wanted && peer_count < PEERS_MAX)
+            peers[peer_count++] = list;
+    }
 }
 
 int main(int argc, char **argv)
 {
-    bool full = argc > 1 && strcmp(argv[1], "full") == 0;
+    static const size_t sizes[] = {64, 16, 256, 1024}, capacities[] = {1024, 64, 65536};
+    char *names[PEERS_MAX];
+    int option, name_count = 0;
     pthread_t thread;
 
-    if (argc > 2)
-        rounds = (unsigned)strtoul(argv[2], NULL, 10);
+    while ((option = getopt(argc, argv, "lc:r:")) != -1) {
+        if (option == 'l')
+            only_list = true;
+        else if (option == 'c' && name_count < (int)PEERS_MAX)
+            names[name_count++] = optarg;
+        else if (option == 'r')
+            rounds = (unsigned)strtoul(optarg, NULL, 10);
+        else
+            return 2;
+    }
     if (rounds == 0 || rounds > ROUNDS_MAX)
         rounds = ROUNDS_MAX;
-    for (const struct peer *p = c_peers; p->name != NULL; p++)
-        peers[peer_count++] = p;
-    for (const struct peer *p = cxx_peers; p->name != NULL; p++)
-        peers[peer_count++] = p;
+    asked = argv + optind;
+    asked_count = argc - optind;
+    add_peers(c_peers, name_count, names);
+    add_peers(dpdk_peers, name_count, names);
+    add_peers(list_peers, name_count, names);
+    add_peers(cxx_peers, name_count, names);
     /* locks and malloc are cheaper in a process that never had a second thread */
     pthread_create(&thread, NULL, sleep_thread, NULL);
-    if (argc > 1 && strcmp(argv[1], "single") == 0)
-        run_single();
-    else
-        run_all(full);
+    for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
+        for (unsigned c = 0; c < sizeof(capacities) / sizeof(capacities[0]); c++)
+            offer_rows(sizes[s], capacities[c]);
     return 0;
 }

@@ -5,27 +5,35 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum policy { POLICY_NONE, POLICY_DROP, POLICY_BLOCK };
+
+#define HAS_PLAIN (1u << POLICY_NONE)
+#define HAS_DROP (1u << POLICY_DROP)
+#define HAS_BLOCK (1u << POLICY_BLOCK)
+#define MANY 1000u
 
 struct peer {
     const char *name;
     unsigned policies;      /* a bit for each policy that it has */
     unsigned producers_max; /* 1: single producer only */
-    void *(*open)(size_t capacity, size_t size, enum policy policy);
+    void *(*open)(size_t capacity, size_t size, enum policy policy); /* NULL: not installed */
     bool (*push)(void *queue, const void *data, size_t size);
     bool (*pop)(void *queue, void *data, size_t size);
     void (*close)(void *queue);
-    size_t (*bytes)(size_t capacity, size_t size); /* memory; NULL: not known */
+    uint64_t (*dropped)(void *queue); /* with POLICY_DROP */
 };
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Those written in C, and those in C++ (queue_peers.cc); each array ends with a NULL name. */
-extern const struct peer c_peers[];
-extern const struct peer cxx_peers[];
+/* Each array ends with a NULL name. */
+extern const struct peer c_peers[];    /* queue_peers_c.c */
+extern const struct peer dpdk_peers[]; /* queue_peers_dpdk.c */
+extern const struct peer list_peers[]; /* queue_peers_list.c */
+extern const struct peer cxx_peers[];  /* queue_peers.cc */
 
 #ifdef __cplusplus
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * queue_peers_c.c - the library and its peers in C: a ring under a mutex, the plain Vyukov ring
- * with the payload in its cells, GLib, Concurrency Kit
+ * queue_peers_c.c - the library, a ring under a mutex, Vyukov's ring with the payload in its cells,
+ * Concurrency Kit
  */
 #include <asyncrt.h>
 
 #include "bench.h"
-#include "config.h"
 #include "queue_peer.h"
 
 #include <pthread.h>
@@ -14,18 +13,13 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#ifdef HAVE_GLIB
-#include <glib.h>
-#endif
 #if defined(__has_include)
 #if __has_include(<ck_ring.h>)
 #define HAVE_CK_RING 1
 #endif
 #endif
 
-#define ALL_POLICIES (1u << POLICY_NONE | 1u << POLICY_DROP | 1u << POLICY_BLOCK)
-#define ONLY_PLAIN (1u << POLICY_NONE)
-#define MANY 1000u
+#define ALL_POLICIES (HAS_PLAIN | HAS_DROP | HAS_BLOCK)
 
 static void *allocate(size_t size)
 {
@@ -62,11 +56,12 @@ static void rt_close(void *queue)
     async_queue_destroy(queue);
 }
 
-static size_t rt_bytes(size_t capacity, size_t size)
+static uint64_t rt_dropped(void *queue)
 {
-    size_t align = size <= 32 ? 16 : 64;
+    async_queue_stats_t stats;
 
-    return 512 + 16 * capacity + (capacity + 1) * ((size + align - 1) & ~(align - 1));
+    async_queue_get_stats(queue, &stats);
+    return stats.dropped_count;
 }
 
 static bool rt_push_in_place(void *queue, const void *data, size_t size)
@@ -99,6 +94,7 @@ struct locked {
     pthread_mutex_t lock;
     pthread_cond_t room;
     size_t capacity, size, head, count;
+    uint64_t dropped;
     enum policy policy;
     char *slots;
 };
@@ -131,6 +127,7 @@ static bool locked_push(void *queue, const void *data, size_t size)
         }
         q->head = q->head + 1 == q->capacity ? 0 : q->head + 1;
         q->count--;
+        q->dropped++;
     }
     at = q->head + q->count;
     memcpy(q->slots + (at >= q->capacity ? at - q->capacity : at) * q->size, data, size);
@@ -157,6 +154,11 @@ static bool locked_pop(void *queue, void *data, size_t size)
     return true;
 }
 
+static uint64_t locked_dropped(void *queue)
+{
+    return ((struct locked *)queue)->dropped;
+}
+
 static void locked_close(void *queue)
 {
     struct locked *q = queue;
@@ -165,13 +167,16 @@ static void locked_close(void *queue)
     free(q);
 }
 
-/* ---- Vyukov's bounded ring, one consumer, payload in the cells */
-
+/*
+ * ---- Vyukov's bounded ring, payload in the cells.  With one consumer the head needs no CAS; with
+ * several a producer that finds it full can take the oldest message out.
+ */
 struct vyukov {
     size_t mask, stride;
     char *cells;
     alignas(64) _Atomic size_t tail;
-    alignas(64) size_t head;
+    alignas(64) _Atomic size_t head;
+    alignas(64) _Atomic uint64_t dropped;
 };
 
 static void *vyukov_open(size_t capacity, size_t size, enum policy policy)
@@ -215,15 +220,57 @@ static bool vyukov_push(void *queue, const void *data, size_t size)
 static bool vyukov_pop(void *queue, void *data, size_t size)
 {
     struct vyukov *q = queue;
-    char *cell = q->cells + (q->head & q->mask) * q->stride;
+    size_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+    char *cell = q->cells + (head & q->mask) * q->stride;
     _Atomic size_t *seq = (_Atomic size_t *)(void *)cell;
 
-    if (atomic_load_explicit(seq, memory_order_acquire) != q->head + 1)
+    if (atomic_load_explicit(seq, memory_order_acquire) != head + 1)
         return false;
     memcpy(data, cell + 8, size);
-    atomic_store_explicit(seq, q->head + q->mask + 1, memory_order_release);
-    q->head++;
+    atomic_store_explicit(seq, head + q->mask + 1, memory_order_release);
+    atomic_store_explicit(&q->head, head + 1, memory_order_relaxed);
     return true;
+}
+
+static bool vyukov_pop_many(void *queue, void *data, size_t size)
+{
+    struct vyukov *q = queue;
+    size_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+
+    for (;;) {
+        char *cell = q->cells + (head & q->mask) * q->stride;
+        _Atomic size_t *seq = (_Atomic size_t *)(void *)cell;
+        ptrdiff_t d = (ptrdiff_t)(atomic_load_explicit(seq, memory_order_acquire) - head - 1);
+
+        if (d == 0) {
+            if (atomic_compare_exchange_weak_explicit(&q->head, &head, head + 1,
+                                                      memory_order_relaxed, memory_order_relaxed)) {
+                if (data != NULL)
+                    memcpy(data, cell + 8, size);
+                atomic_store_explicit(seq, head + q->mask + 1, memory_order_release);
+                return true;
+            }
+        } else if (d < 0) {
+            return false;
+        } else {
+            head = atomic_load_explicit(&q->head, memory_order_relaxed);
+        }
+    }
+}
+
+static bool vyukov_push_dropping(void *queue, const void *data, size_t size)
+{
+    struct vyukov *q = queue;
+
+    while (!vyukov_push(q, data, size))
+        if (vyukov_pop_many(q, NULL, size))
+            atomic_fetch_add_explicit(&q->dropped, 1, memory_order_relaxed);
+    return true;
+}
+
+static uint64_t vyukov_dropped(void *queue)
+{
+    return atomic_load_explicit(&((struct vyukov *)queue)->dropped, memory_order_relaxed);
 }
 
 static void vyukov_close(void *queue)
@@ -233,58 +280,6 @@ static void vyukov_close(void *queue)
     free(q->cells);
     free(q);
 }
-
-/* ---- GLib: pointers to allocated copies; it has no bound of its own, so one is kept beside it */
-#ifdef HAVE_GLIB
-struct glib_queue {
-    GAsyncQueue *q;
-    _Atomic size_t count;
-    size_t capacity;
-};
-
-static void *glib_open(size_t capacity, size_t size, enum policy policy)
-{
-    struct glib_queue *q = allocate(sizeof(*q));
-
-    (void)size;
-    (void)policy;
-    q->q = g_async_queue_new();
-    q->capacity = capacity;
-    return q;
-}
-
-static bool glib_push(void *queue, const void *data, size_t size)
-{
-    struct glib_queue *q = queue;
-
-    if (atomic_load_explicit(&q->count, memory_order_relaxed) >= q->capacity)
-        return false;
-    atomic_fetch_add_explicit(&q->count, 1, memory_order_relaxed);
-    g_async_queue_push(q->q, memcpy(malloc(size), data, size));
-    return true;
-}
-
-static bool glib_pop(void *queue, void *data, size_t size)
-{
-    struct glib_queue *q = queue;
-    void *m = g_async_queue_try_pop(q->q);
-
-    if (m == NULL)
-        return false;
-    memcpy(data, m, size);
-    free(m);
-    atomic_fetch_sub_explicit(&q->count, 1, memory_order_relaxed);
-    return true;
-}
-
-static void glib_close(void *queue)
-{
-    struct glib_queue *q = queue;
-
-    g_async_queue_unref(q->q);
-    free(q);
-}
-#endif
 
 /* ---- Concurrency Kit: rings of entries of a fixed type, one for each size */
 #ifdef HAVE_CK_RING
@@ -363,18 +358,24 @@ static void ck_close(void *queue)
 }
 #endif
 
+#ifndef HAVE_CK_RING
+#define ck_open NULL
+#define ck_push_spsc NULL
+#define ck_push_mpsc NULL
+#define ck_pop NULL
+#define ck_close NULL
+#endif
+
 const struct peer c_peers[] = {
-    {"asyncrt", ALL_POLICIES, MANY, rt_open, rt_push, rt_pop, rt_close, rt_bytes},
+    {"asyncrt", ALL_POLICIES, MANY, rt_open, rt_push, rt_pop, rt_close, rt_dropped},
     {"asyncrt in place", ALL_POLICIES, MANY, rt_open, rt_push_in_place, rt_pop_in_place, rt_close,
-     rt_bytes},
-    {"mutex ring", ALL_POLICIES, MANY, locked_open, locked_push, locked_pop, locked_close, NULL},
-    {"vyukov", ONLY_PLAIN, MANY, vyukov_open, vyukov_push, vyukov_pop, vyukov_close, NULL},
-#ifdef HAVE_CK_RING
-    {"ck spsc", ONLY_PLAIN, 1, ck_open, ck_push_spsc, ck_pop, ck_close, NULL},
-    {"ck mpsc", ONLY_PLAIN, MANY, ck_open, ck_push_mpsc, ck_pop, ck_close, NULL},
-#endif
-#ifdef HAVE_GLIB
-    {"GAsyncQueue", ONLY_PLAIN, MANY, glib_open, glib_push, glib_pop, glib_close, NULL},
-#endif
+     rt_dropped},
+    {"mutex ring", ALL_POLICIES, MANY, locked_open, locked_push, locked_pop, locked_close,
+     locked_dropped},
+    {"vyukov", HAS_PLAIN, MANY, vyukov_open, vyukov_push, vyukov_pop, vyukov_close, NULL},
+    {"vyukov mpmc", HAS_DROP, MANY, vyukov_open, vyukov_push_dropping, vyukov_pop_many,
+     vyukov_close, vyukov_dropped},
+    {"ck spsc", HAS_PLAIN, 1, ck_open, ck_push_spsc, ck_pop, ck_close, NULL},
+    {"ck mpsc", HAS_PLAIN, MANY, ck_open, ck_push_mpsc, ck_pop, ck_close, NULL},
     {NULL, 0, 0, NULL, NULL, NULL, NULL, NULL},
 };
