@@ -531,7 +531,7 @@ END_TEST
 
 START_TEST(timer_million)
 {
-    const size_t count = 1000000;
+    const size_t count = tl_scaled(1000000);
     runtime_timers_t timers = {.count = 0};
     uint64_t *ids = port_alloc(count * sizeof(*ids)), last = 0;
     async_event_t ev[64];

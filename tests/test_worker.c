@@ -475,16 +475,16 @@ static void *count_end(void *context)
 
 START_TEST(destroy_of_a_running_one_lets_go)
 {
-    int fds = tl_fd_count(), threads = count_threads_before();
+    int fds = tl_fd_count(), threads = count_threads_before(), many = (int)tl_scaled(1000);
 
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < many; i++) {
         async_worker_t *worker = start(count_end, NULL);
 
         if (i % 2 == 0)
             async_worker_get_stop_handle(worker);
         async_worker_destroy(worker);
     }
-    while (atomic_load(&ended) < 1000)
+    while (atomic_load(&ended) < many)
         tl_sleep_ms(1);
     ck_assert_int_le(tl_settle_threads(threads), threads);
     ck_assert_int_eq(tl_fd_count(), fds);
@@ -493,9 +493,9 @@ END_TEST
 
 START_TEST(destroy_of_ended_ones_leaks_nothing)
 {
-    int threads = count_threads_before();
+    int threads = count_threads_before(), many = (int)tl_scaled(1000);
 
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < many; i++) {
         async_worker_t *worker = start(return_context, NULL);
 
         if (i % 3 == 0)
@@ -525,9 +525,9 @@ static void *destroy_self(void *context)
 /* Also when the thread is faster than create, which has not stored it yet. */
 START_TEST(destroy_from_within)
 {
-    int threads = count_threads_before();
+    int threads = count_threads_before(), many = (int)tl_scaled(500);
 
-    for (int i = 1; i <= 500; i++) {
+    for (int i = 1; i <= many; i++) {
         ck_assert_ptr_nonnull(async_worker_create(destroy_self, NULL, 0));
         if (i % 10 == 0)
             while (atomic_load(&ended) < i)

@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define PUMP_SIZE 16384
-#define CANCEL_TRIES 20
+#define CANCEL_TRIES 40     /* for a read that cannot be cancelled, as far as one can tell */
+#define CANCELLED_TRIES 400 /* for one whose end is only a matter of time */
 #define CANCEL_WAIT_MS 5
 
 enum {
@@ -28,6 +29,7 @@ struct console_pump {
     _Atomic int state; /* console: IDLE to READING, FILLED to IDLE; thread: READING to FILLED */
     _Atomic int quit;
     bool is_socket; /* constant; there a read of nothing is the end */
+    bool stuck;     /* the console's: the read could not be cancelled */
     bool ended;     /* the input, for good */
     size_t count;
     size_t taken;
@@ -104,6 +106,19 @@ static void free_pump(console_pump_t *pump)
     port_free(pump);
 }
 
+static bool is_reading(const console_pump_t *pump)
+{
+    return atomic_load_explicit(&pump->state, memory_order_acquire) == PUMP_READING;
+}
+
+static void end_pump(console_pump_t *pump)
+{
+    atomic_store_explicit(&pump->quit, 1, memory_order_release);
+    SetEvent(pump->request);
+    port_thread_join(&pump->thread);
+    free_pump(pump);
+}
+
 static bool is_socket(HANDLE handle)
 {
     int type, size = sizeof(type);
@@ -120,8 +135,14 @@ int console_pump_open(HANDLE source, console_pump_t **out)
 
     if (pump != NULL && console_pump_is_same(pump->input, source)) {
         left_behind = NULL;
+        pump->stuck = false;
         *out = pump;
         return 0;
+    }
+    if (pump != NULL && !is_reading(pump)) {
+        /* what it has read belongs to an input that is gone */
+        left_behind = NULL;
+        end_pump(pump);
     }
     pump = port_zalloc(1, sizeof(*pump));
     if (pump == NULL)
@@ -162,13 +183,29 @@ static int take(console_pump_t *pump, char *buffer, size_t size)
     return (int)count;
 }
 
+static void cancel_read(console_pump_t *pump)
+{
+    int tries = pump->stuck ? 0 : CANCEL_TRIES;
+
+    for (int i = 0; i < tries && is_reading(pump); i++) {
+        /* may come before the thread is inside its read: again */
+        if (CancelSynchronousIo(pump->thread.handle) || CancelIoEx(pump->input, &pump->overlapped))
+            tries = CANCELLED_TRIES;
+        WaitForSingleObject(pump->filled, CANCEL_WAIT_MS);
+    }
+    pump->stuck = is_reading(pump);
+}
+
 int console_pump_read(console_pump_t *pump, HANDLE stop, char *buffer, size_t size)
 {
     HANDLE handles[2] = {stop, pump->filled};
 
     for (;;) {
-        if (WaitForSingleObject(stop, 0) == WAIT_OBJECT_0)
+        if (WaitForSingleObject(stop, 0) == WAIT_OBJECT_0) {
+            /* what comes from now on is for others */
+            cancel_read(pump);
             return CONSOLE_READ_STOPPED;
+        }
         if (is_filled(pump)) {
             if (pump->taken < pump->count)
                 return take(pump, buffer, size);
@@ -186,23 +223,12 @@ int console_pump_read(console_pump_t *pump, HANDLE stop, char *buffer, size_t si
 
 void console_pump_close(console_pump_t *pump)
 {
-    for (int i = 0; i < CANCEL_TRIES &&
-                    atomic_load_explicit(&pump->state, memory_order_acquire) == PUMP_READING;
-         i++) {
-        /* may come before the thread is inside its read: again */
-        CancelSynchronousIo(pump->thread.handle);
-        CancelIoEx(pump->input, &pump->overlapped);
-        WaitForSingleObject(pump->filled, CANCEL_WAIT_MS);
-    }
-    if (atomic_load_explicit(&pump->state, memory_order_acquire) == PUMP_READING ||
-        (is_filled(pump) && pump->taken < pump->count)) {
+    cancel_read(pump);
+    if (is_reading(pump) || (is_filled(pump) && pump->taken < pump->count)) {
         /* It may still read what the next console wants, or has done so. */
         if (left_behind == NULL)
             left_behind = pump;
         return;
     }
-    atomic_store_explicit(&pump->quit, 1, memory_order_release);
-    SetEvent(pump->request);
-    port_thread_join(&pump->thread);
-    free_pump(pump);
+    end_pump(pump);
 }
