@@ -324,23 +324,24 @@ START_TEST(ring_recycles)
 {
     runtime_completions_t *c = ring_make(0);
     async_event_t ev[64];
-    int n, before;
+    int n, before, refused = 0;
 
     for (int i = 0; i < 10000; i++)
-        ck_assert_int_eq(runtime_completion_post(c, 0, 0), 0);
+        refused += runtime_completion_post(c, 0, 0) != 0;
     while (runtime_completion_take(c, ev, 64) > 0)
         continue;
     port_memory_set_hook(count_only);
     before = atomic_load(&allocations);
     for (int round = 0; round < 50; round++) {
         for (int i = 0; i < 9000; i++)
-            ck_assert_int_eq(runtime_completion_post(c, 0, 0), 0);
+            refused += runtime_completion_post(c, 0, 0) != 0;
         while (runtime_completion_take(c, ev, 64) > 0)
             continue;
     }
     ck_assert_int_eq(atomic_load(&allocations), before);
     for (int i = 0; i < 300000; i++)
-        ck_assert_int_eq(runtime_completion_post(c, 0, 0), 0);
+        refused += runtime_completion_post(c, 0, 0) != 0;
+    ck_assert_int_eq(refused, 0);
     for (int left = 300000; left > 0; left -= n) {
         n = runtime_completion_take(c, ev, 64);
         ck_assert_int_gt(n, 0);
@@ -535,22 +536,23 @@ START_TEST(timer_million)
     runtime_timers_t timers = {.count = 0};
     uint64_t *ids = port_alloc(count * sizeof(*ids)), last = 0;
     async_event_t ev[64];
-    size_t taken = 0;
+    size_t taken = 0, wrong = 0;
     int n;
 
     ck_assert_ptr_nonnull(ids);
     srand(2);
     for (size_t i = 0; i < count; i++)
-        ck_assert_int_eq(runtime_timer_add(&timers, (uint64_t)rand() + 1, 0, NULL, &ids[i]), 0);
+        wrong += runtime_timer_add(&timers, (uint64_t)rand() + 1, 0, NULL, &ids[i]) != 0;
     for (size_t i = 0; i < count; i += 2)
-        ck_assert_int_eq(runtime_timer_cancel(&timers, ids[i]), 0);
+        wrong += runtime_timer_cancel(&timers, ids[i]) != 0;
     do {
-        ck_assert(timers.count == 0 || runtime_timer_first(&timers) >= last);
+        wrong += timers.count != 0 && runtime_timer_first(&timers) < last;
         if (timers.count != 0)
             last = runtime_timer_first(&timers);
         n = runtime_timer_take(&timers, last, ev, 64);
         taken += (size_t)n;
     } while (n > 0);
+    ck_assert_uint_eq(wrong, 0);
     ck_assert_uint_eq(taken, count / 2);
     runtime_timer_close(&timers);
     port_free(ids);
