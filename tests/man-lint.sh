@@ -26,6 +26,9 @@ for page in $(pages); do
     text=$(groff -man -t -Tutf8 -P-cbou -rLL=78n "$page")
     broken=$(echo "$text" | grep "$hyphen")
     test -z "$broken" || fail "$page: hyphenated: $broken"
+    whole=$(sed 's/^\.ad l$/&\
+.pl 10000v/' "$page" | groff -man -t -Tutf8 -P-cbou -rLL=78n)
+    test "$whole" = "$text" || fail "$page: the end of a paper page breaks a table"
     name=$(basename "$page" | tr 'a-z' 'A-Z' | sed 's/\.\(.\)$/(\1)/')
     echo "$text" | head -1 | grep -qx "$name  *libasyncrt  *$name" || fail "$page: the title is mangled"
     said=$(sed '/^\.EX/,/^\.EE/d' "$page" | grep '@')
