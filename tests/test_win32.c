@@ -164,9 +164,23 @@ START_TEST(test_no_socket)
 }
 END_TEST
 
+/* Standard input that is a pipe is a handle, no socket: not an operation's. */
+START_TEST(test_no_operation)
+{
+    async_handle_t writer = tl_input_pipe();
+    char buffer[4];
+
+    TL_OK(async_runtime_add_console(runtime, NULL));
+    TL_FAILS(async_runtime_post_read(runtime, tl_input_fd(), buffer, sizeof(buffer)), ENOTSUP);
+    TL_OK(async_runtime_remove(runtime, tl_input_fd()));
+    tl_file_close(writer);
+    tl_input_null();
+}
+END_TEST
+
 static void add(Suite *suite)
 {
-    TCase *tcase = tl_case(suite, "parts");
+    TCase *tcase = tl_case_after(suite, "parts", tl_input_null);
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_worker_stop_handle);
@@ -174,6 +188,7 @@ static void add(Suite *suite)
     tcase_add_test(tcase, test_foreign_port);
     tcase_add_test(tcase, test_own_overlapped_calls);
     tcase_add_test(tcase, test_no_socket);
+    tcase_add_test(tcase, test_no_operation);
 }
 
 int main(void)
