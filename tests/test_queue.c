@@ -392,7 +392,10 @@ START_TEST(reservations)
                     FAILS(async_queue_reserve(q, 1), EAGAIN);
                     FAILS(put(q, 1), EAGAIN);
                 }
-                FAILS(async_queue_enqueue_timed(q, "", 1, 0), ETIMEDOUT);
+                FAILS(async_queue_enqueue_timed(q, "", 1, 0),
+                      flags[f] == DROP ? EAGAIN : ETIMEDOUT);
+                if (flags[f] == DROP)
+                    FAILS(async_queue_enqueue_timed(q, "", 1, -1), EAGAIN);
                 FAILS(async_queue_dequeue(q, NULL, 0, NULL), EAGAIN);
                 /* one given back makes a place at once */
                 async_queue_abandon(q, slots[n - 1]);

@@ -80,7 +80,8 @@ ASYNC_API bool async_queue_enqueue(async_queue_t *queue, const void *data, size_
  *
  * timeout_ms: milliseconds; 0 does not wait, -1 waits for ever.
  * Any thread.  May block.  Never allocates.
- * Returns true, or false: as async_queue_enqueue(), with ETIMEDOUT in place of EAGAIN.
+ * Returns true, or false: as async_queue_enqueue(), but ETIMEDOUT where the queue is full; EAGAIN
+ * only with DROP_OLDEST.
  * Since 1.0.
  */
 ASYNC_API bool async_queue_enqueue_timed(async_queue_t *queue, const void *data, size_t size,

@@ -244,13 +244,9 @@ bool async_queue_enqueue_timed(async_queue_t *queue, const void *data, size_t si
     err = send(queue, &message);
     if (PORT_LIKELY(err == 0))
         return true;
-    if (err == EAGAIN) {
-        /* DROP_OLDEST never waits: reservations that hold every place may never be settled */
-        if ((queue->flags & ASYNC_QUEUE_DROP_OLDEST) != 0)
-            err = ETIMEDOUT;
-        else
-            err = queue_wait_place(queue, timeout_ms, send_attempt, &message);
-    }
+    /* DROP_OLDEST never waits: reservations that hold every place may never be settled */
+    if (err == EAGAIN && (queue->flags & ASYNC_QUEUE_DROP_OLDEST) == 0)
+        err = queue_wait_place(queue, timeout_ms, send_attempt, &message);
     return err == 0 || queue_reject(queue, err);
 }
 
