@@ -513,6 +513,33 @@ START_TEST(test_statistics)
 }
 END_TEST
 
+/* ---- one loop thread after the other */
+
+static char handed_over[16];
+
+static void start_and_end(void *arg)
+{
+    async_event_t event;
+
+    (void)arg;
+    TL_OK(async_runtime_post_read(runtime, fds[0], handed_over, sizeof handed_over));
+    ck_assert_int_eq(async_runtime_wait(runtime, &event, 1, 0), 0);
+}
+
+/* The operations of a runtime are not those of the thread that has started them. */
+START_TEST(test_outlives_the_thread)
+{
+    tl_thread_t *thread = tl_thread_start(start_and_end, NULL);
+
+    tl_thread_join(thread);
+    tl_quiet(runtime);
+    tl_send_text(fds[1], "hello");
+    expect_read(handed_over, 5);
+    ck_assert_mem_eq(handed_over, "hello", 5);
+    tl_quiet(runtime);
+}
+END_TEST
+
 static TCase *fixture_case(Suite *suite, const char *name)
 {
     TCase *tcase = tl_case(suite, name);
@@ -551,6 +578,7 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, test_modify_while_reading);
     tcase_add_test(tcase, test_one_event_a_wait);
     tcase_add_test(tcase, test_statistics);
+    tcase_add_test(tcase, test_outlives_the_thread);
 }
 
 int main(void)

@@ -12,7 +12,8 @@
  *
  * The ring is used by whatever thread calls wait, close or start, one at a time, which need not be
  * the thread that made it: hence COOP_TASKRUN, and not SINGLE_ISSUER with DEFER_TASKRUN, which bind
- * a ring to one thread for good.
+ * a ring to one thread for good.  The kernel cancels what a thread has requested when that thread
+ * ends; the request is made again then.
  *
  * Operations are receives and sends on sockets.  On anything else (the first answer is ENOTSOCK)
  * the ring polls and the transfer is runtime_transfer's, which raises no SIGPIPE and never blocks.
@@ -368,7 +369,8 @@ static void request_ended(uring_state_t *state, backend_operation_t *op, int res
     if (result == -ENOTSOCK) {
         remember_not_socket(state, op->fd);
         err = request(state, op, true);
-    } else if (result == -EINTR || result == -EAGAIN) {
+    } else if (result == -EINTR || result == -EAGAIN || result == -ECANCELED) {
+        /* ECANCELED, and not by us: the thread that made the request has ended, which it may */
         err = request(state, op, mine->polling);
     } else {
         err = -result;
