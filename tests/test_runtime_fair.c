@@ -5,6 +5,7 @@
 #include "testlib.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #define READ ASYNC_EVENT_READ
 #define WRITE ASYNC_EVENT_WRITE
@@ -137,6 +138,63 @@ END_TEST
 START_TEST(test_both_kinds_array_of_eight)
 {
     check_both(8, COUNT, 1000);
+}
+END_TEST
+
+/* The same with more kinds pending than there is room for: a timer that is always due, and ends of
+ * operations, which get their turns too. */
+static void check_both_of_four(int max_events)
+{
+    int timers = 0;
+    int ends = 0;
+    async_event_t event;
+    async_fd_t fds[2];
+    char bytes[300];
+
+    make_ready(3);
+    tl_one(runtime, &event); /* the system has seen that they are */
+    tl_pair(fds);
+    TL_OK(async_runtime_add(runtime, fds[0], 0, NULL));
+    ck_assert_uint_ne(async_runtime_add_timer(runtime, 0, 1, NULL), 0);
+    memset(bytes, 'y', sizeof bytes);
+    ck_assert_int_eq(tl_send(fds[1], bytes, sizeof bytes), sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        TL_OK(async_runtime_post_read(runtime, fds[0], &bytes[i], 1));
+    for (int i = 0; i < 100; i++) {
+        async_event_t events[4];
+        int io = 0;
+        int completions = 0;
+        int count;
+
+        TL_OK(async_runtime_post_completion(runtime, 1, 1));
+        count = tl_some(runtime, events, max_events);
+        for (int k = 0; k < count; k++) {
+            io += events[k].event_type == READ;
+            completions += events[k].event_type == ASYNC_EVENT_COMPLETION;
+            timers += events[k].event_type == ASYNC_EVENT_TIMER;
+            ends += events[k].event_type == (ASYNC_EVENT_COMPLETION | READ);
+        }
+        ck_assert_msg(io > 0, "no I/O event at wait %d", i);
+        ck_assert_msg(completions > 0, "no completion at wait %d", i);
+    }
+    ck_assert_int_ge(timers, 5);
+    ck_assert_int_ge(ends, 5);
+    TL_OK(async_runtime_remove(runtime, fds[0]));
+    tl_close_pair(fds);
+}
+
+START_TEST(test_both_of_four_kinds)
+{
+    /* There the ends of operations and readiness come from one port, in its order: with room for
+     * one of them it may be the end of an operation, which is both. */
+    if (!tl_backend_is(runtime, "iocp"))
+        check_both_of_four(3);
+}
+END_TEST
+
+START_TEST(test_both_of_four_kinds_array_of_four)
+{
+    check_both_of_four(4);
 }
 END_TEST
 
@@ -330,6 +388,8 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, test_both_kinds);
     tcase_add_test(tcase, test_both_kinds_many_descriptors);
     tcase_add_test(tcase, test_both_kinds_array_of_eight);
+    tcase_add_test(tcase, test_both_of_four_kinds);
+    tcase_add_test(tcase, test_both_of_four_kinds_array_of_four);
     tcase_add_test(tcase, test_operations_get_through);
     tcase_add_test(tcase, test_turns_of_kinds);
     tcase_add_test(tcase, test_fast_timer);

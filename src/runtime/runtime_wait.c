@@ -14,8 +14,8 @@
 #include "runtime/runtime.h"
 #include "runtime/runtime_console.h"
 
-/* With too little room for all kinds, descriptors and completions come first so many times before
- * the others get a turn. */
+/* With room for two, a descriptor and a completion come first so many times less one, before
+ * the other kinds get a turn. */
 #define FIRST_TURNS 8u
 
 #define BIT(kind) (1u << (kind))
@@ -66,15 +66,17 @@ static int kinds_in(uint32_t set)
 
 /* ---- Shares of the room. ---- */
 
-/* More kinds are pending than fit: chooses those that get their turn. */
+/* More kinds are pending than fit: chooses those that get their turn.  The end of an operation
+ * stands for the completions when there are no others. */
 static uint32_t choose_kinds(async_runtime_t *runtime, uint32_t pending, int max)
 {
-    const uint32_t first = BIT(KIND_IO) | BIT(KIND_COMPLETION);
-    uint32_t chosen = 0, kind = runtime->turn;
+    uint32_t completion = pending & BIT(KIND_COMPLETION), chosen = 0, kind = runtime->turn;
 
+    if (completion == 0)
+        completion = pending & BIT(KIND_OPERATION);
+    if (max > 2 || (max == 2 && completion != 0 && ++runtime->crowded % FIRST_TURNS != 0))
+        chosen = BIT(KIND_IO) | completion;
     pending |= BIT(KIND_IO);
-    if (max >= 2 && (pending & first) == first && ++runtime->crowded % FIRST_TURNS != 0)
-        chosen = first;
     for (; kinds_in(chosen) < max; kind = (kind + 1) % KIND_COUNT)
         chosen |= pending & BIT(kind);
     runtime->turn = kind;
