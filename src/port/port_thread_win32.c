@@ -8,10 +8,6 @@
 #include <process.h>
 #include <string.h>
 
-#ifndef CREATE_WAITABLE_TIMER_HIGH_RESOLUTION
-#define CREATE_WAITABLE_TIMER_HIGH_RESOLUTION 0x00000002
-#endif
-
 /* What the allocation granularity of the system makes of any smaller reservation. */
 #define LEAST_STACK 65536u
 
@@ -101,8 +97,7 @@ void port_thread_yield(void)
 void port_thread_sleep(uint64_t ns)
 {
     uint64_t end = port_clock_after(port_clock_now(), ns), now;
-    HANDLE timer =
-        CreateWaitableTimerExW(NULL, NULL, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION, TIMER_ALL_ACCESS);
+    HANDLE timer = port_win32_fine_timer();
 
     while ((now = port_clock_now()) < end) {
         LARGE_INTEGER due; /* negative: relative, in units of 100 ns */

@@ -3,6 +3,16 @@
 
 #include <errno.h>
 
+#ifndef CREATE_WAITABLE_TIMER_HIGH_RESOLUTION
+#define CREATE_WAITABLE_TIMER_HIGH_RESOLUTION 0x00000002
+#endif
+
+HANDLE port_win32_fine_timer(void)
+{
+    return CreateWaitableTimerExW(NULL, NULL, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION,
+                                  TIMER_ALL_ACCESS);
+}
+
 int port_win32_wait(HANDLE handle, uint64_t deadline)
 {
     for (;;) {

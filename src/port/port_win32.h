@@ -27,6 +27,10 @@ static inline DWORD port_win32_timeout(uint64_t deadline)
     return ms < INFINITE - 1 ? (DWORD)ms : INFINITE - 1;
 }
 
+/* A timer that does not wait for the next interrupt of the clock, as Windows 10 has since 2018;
+ * NULL: there is none. */
+HANDLE port_win32_fine_timer(void);
+
 /* Waits for a handle.  Returns 0, ETIMEDOUT when the deadline has passed, or EINVAL. */
 int port_win32_wait(HANDLE handle, uint64_t deadline);
 

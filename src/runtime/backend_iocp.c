@@ -216,6 +216,42 @@ static int fetch(iocp_t *iocp, OVERLAPPED_ENTRY *entries, int room, DWORD ms, UL
     return error == WAIT_TIMEOUT ? ETIMEDOUT : port_winsock_errno(error);
 }
 
+static VOID CALLBACK timer_rings(LPVOID arg, DWORD low, DWORD high)
+{
+    (void)arg;
+    (void)low;
+    (void)high;
+    /* it has ended the wait, which is all */
+}
+
+/* The same until a deadline.  The time-out of the system's call ends with an interrupt of the
+ * clock, up to 15.6 ms late; a timer of high resolution wakes the thread when it is time. */
+static int fetch_until(iocp_t *iocp, OVERLAPPED_ENTRY *entries, int room, uint64_t deadline,
+                       ULONG *count)
+{
+    ULONG most = room < IOCP_BATCH ? (ULONG)room : IOCP_BATCH;
+    uint64_t now = port_clock_now();
+    LARGE_INTEGER due; /* negative: relative, in units of 100 ns */
+    DWORD error = 0;
+
+    if (iocp->timer == NULL || deadline == PORT_DEADLINE_NEVER || deadline <= now)
+        return fetch(iocp, entries, room, port_win32_timeout(deadline), count);
+    due.QuadPart = -(LONGLONG)((deadline - now - 1) / 100 + 1);
+    if (!SetWaitableTimer(iocp->timer, &due, 0, timer_rings, NULL, FALSE))
+        return fetch(iocp, entries, room, port_win32_timeout(deadline), count);
+    *count = 0;
+    if (!GetQueuedCompletionStatusEx(iocp->port, entries, most, count, port_win32_timeout(deadline),
+                                     TRUE)) {
+        error = GetLastError();
+        *count = 0;
+    }
+    CancelWaitableTimer(iocp->timer);
+    if (error == WAIT_TIMEOUT || error == WAIT_IO_COMPLETION)
+        /* the latter also for a call that the program has queued to its thread */
+        return error == WAIT_TIMEOUT || port_clock_now() >= deadline ? ETIMEDOUT : 0;
+    return error == 0 ? 0 : port_winsock_errno(error);
+}
+
 /* What is there already.  A poll that is being cancelled answers soon, and until then nobody knows.
  */
 static int look(iocp_t *iocp, int budget)
@@ -253,7 +289,7 @@ static int wait_iocp(void *arg, int budget, uint64_t timeout_ns)
         ULONG count;
 
         start_queued(iocp);
-        err = fetch(iocp, entries, budget, port_win32_timeout(deadline), &count);
+        err = fetch_until(iocp, entries, budget, deadline, &count);
         if (err == 0)
             take_packets(iocp, entries, count, false);
         else if (err == ETIMEDOUT)
@@ -399,6 +435,8 @@ static void free_state(iocp_t *iocp)
         CloseHandle(group->afd);
         port_free(group);
     }
+    if (iocp->timer != NULL)
+        CloseHandle(iocp->timer);
     if (iocp->probe_event != NULL)
         CloseHandle(iocp->probe_event);
     if (iocp->probe_afd != NULL)
@@ -422,6 +460,7 @@ static int open_iocp(async_runtime_t *runtime, void **made)
     iocp->runtime = runtime;
     iocp->port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
     iocp->probe_event = CreateEventW(NULL, FALSE, FALSE, NULL);
+    iocp->timer = port_win32_fine_timer();
     if (iocp->port == NULL || iocp->probe_event == NULL)
         err = ENOMEM;
     else

@@ -74,6 +74,7 @@ typedef struct iocp_watch {
 typedef struct iocp {
     async_runtime_t *runtime;
     HANDLE port;
+    HANDLE timer; /* to end a wait in time; NULL: the system has none of high resolution */
     iocp_watch_t **watches; /* by number / 4 */
     size_t watch_count;
     iocp_watch_t *start_first; /* to be started by the next wait */
