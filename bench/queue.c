@@ -10,7 +10,8 @@
  * All candidates of a row run in turn, round after round, and the row shows medians and the ratio
  * to the library.  Every message's sender, number and ends are checked, every loss is counted.  A
  * line that moves between the processors costs from 60 to 260 ns from one second to the next, so
- * that canary runs in each round too: compare rows of the same state only.
+ * that canary runs before and after each measurement: medians are of the fast state when most of a
+ * candidate's values come from it, and values from different states are not to be compared.
  */
 #include "bench.h"
 #include "queue_peer.h"
@@ -351,38 +352,71 @@ static bool takes_part(const struct peer *peer, const struct row *row)
     return (peer->policies & 1u << row->policy) != 0 && row->producers <= peer->producers_max;
 }
 
+/* Values of one candidate, each with what a line cost just before and after it. */
+struct series {
+    double value[ROUNDS_MAX], tail[2][ROUNDS_MAX], line[ROUNDS_MAX];
+};
+
+static struct series all[PEERS_MAX];
+static double lowest_line = 1e9;
+
+static double canary_or_lowest(void)
+{
+    double line = canary();
+
+    lowest_line = line < lowest_line ? line : lowest_line;
+    return line;
+}
+
+/* The median of the values from the machine's fast state, when there are enough, else of all. */
+static double median_of(const struct series *s, const double *from, unsigned *fast)
+{
+    double some[ROUNDS_MAX];
+
+    *fast = 0;
+    for (unsigned r = 0; r < rounds; r++)
+        if (s->line[r] < lowest_line * 1.6)
+            some[(*fast)++] = from[r];
+    if (*fast * 2 > rounds)
+        return bench_median(some, *fast);
+    memcpy(some, from, rounds * sizeof(some[0]));
+    return bench_median(some, rounds);
+}
+
 static void run_row(const char *name, const char *unit, const struct row *row, measure_t *measure)
 {
-    static double values[PEERS_MAX][ROUNDS_MAX], tails[PEERS_MAX][2][ROUNDS_MAX];
-    double lines[ROUNDS_MAX], first = 0;
+    double first = 0;
+    unsigned fast;
 
-    for (unsigned r = 0; r < rounds; r++) {
-        lines[r] = canary();
+    for (unsigned r = 0; r < rounds; r++)
         for (unsigned p = 0; p < peer_count; p++) {
+            double before = canary_or_lowest(), after;
+
             if (!takes_part(peers[p], row))
                 continue;
-            values[p][r] = measure(peers[p], row);
-            tails[p][0][r] = measure == transfer ? delivered : percentiles[1];
-            tails[p][1][r] = percentiles[2];
+            all[p].value[r] = measure(peers[p], row);
+            all[p].tail[0][r] = measure == transfer ? delivered : percentiles[1];
+            all[p].tail[1][r] = percentiles[2];
+            after = canary_or_lowest();
+            all[p].line[r] = after > before ? after : before;
         }
-    }
-    printf("%s  [%s]  line %.0f", name, unit, bench_median(lines, rounds));
-    printf(" (%.0f to %.0f)\n", lines[0], lines[rounds - 1]);
+    printf("%s  [%s]\n", name, unit);
     for (unsigned p = 0; p < peer_count; p++) {
-        double median = bench_median(values[p], rounds);
+        double median = median_of(&all[p], all[p].value, &fast);
 
         if (!takes_part(peers[p], row))
             continue;
         if (p == 0)
             first = median;
         /* more than 1: the library is ahead */
-        printf("    %-18s %9.2f  %6.2f", peers[p]->name, median,
-               measure == transfer ? first / median : median / first);
+        printf("    %-18s %9.2f  %6.2f  line %4.0f, fast %u of %u", peers[p]->name, median,
+               measure == transfer ? first / median : median / first,
+               median_of(&all[p], all[p].line, &fast), fast, rounds);
         if (measure == ping_pong)
-            printf("  p99 %.0f  p99.9 %.0f", bench_median(tails[p][0], rounds),
-                   bench_median(tails[p][1], rounds));
+            printf("  p99 %.0f  p99.9 %.0f", median_of(&all[p], all[p].tail[0], &fast),
+                   median_of(&all[p], all[p].tail[1], &fast));
         if (measure == transfer && row->policy == POLICY_DROP)
-            printf("  %.0f %% delivered", bench_median(tails[p][0], rounds));
+            printf("  %.0f %% delivered", median_of(&all[p], all[p].tail[0], &fast));
         printf("\n");
     }
     fflush(stdout);
