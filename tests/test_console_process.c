@@ -102,6 +102,10 @@ START_TEST(fatal_signals_restore)
             continue;
         ends_by(run_to_the_end('w', signals[i], NULL), signals[i]);
     }
+#ifdef SIGRTMIN
+    ends_by(run_to_the_end('w', SIGRTMIN, NULL), SIGRTMIN);
+    ends_by(run_to_the_end('w', SIGRTMAX, NULL), SIGRTMAX);
+#endif
     ends_by(run_to_the_end('a', 0, NULL), SIGABRT);
     ends_by(run_to_the_end('s', 0, NULL), SIGSEGV);
     /* typed: ISIG is kept also where every key comes at once */

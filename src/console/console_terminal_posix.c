@@ -37,7 +37,8 @@ static struct terminal {
     struct termios saved;
 } terminal;
 
-/* The classic signals whose default ends the process and that can be caught. */
+/* The classic signals whose default ends the process and that can be caught; the real-time ones are
+ * such too. */
 static const int fatal_signals[] = {
     SIGHUP,    SIGINT,  SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,    SIGFPE,  SIGUSR1, SIGSEGV,
     SIGUSR2,   SIGPIPE, SIGALRM, SIGTERM, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGSYS,
@@ -203,6 +204,10 @@ static void install_all(void)
 {
     for (size_t i = 0; i < FATAL_COUNT; i++)
         install(fatal_signals[i], on_fatal, SA_ONSTACK);
+#ifdef SIGRTMIN
+    for (int signum = SIGRTMIN; signum <= SIGRTMAX; signum++)
+        install(signum, on_fatal, SA_ONSTACK);
+#endif
     install(SIGTSTP, on_stop, SA_RESTART);
     install(SIGCONT, on_continue, SA_RESTART);
 }
@@ -211,6 +216,10 @@ static void uninstall_all(void)
 {
     for (size_t i = 0; i < FATAL_COUNT; i++)
         uninstall(fatal_signals[i], on_fatal);
+#ifdef SIGRTMIN
+    for (int signum = SIGRTMIN; signum <= SIGRTMAX; signum++)
+        uninstall(signum, on_fatal);
+#endif
     uninstall(SIGTSTP, on_stop);
     uninstall(SIGCONT, on_continue);
 }
