@@ -176,7 +176,7 @@ static void console_is_eof(void)
     async_console_t *console = a_console();
 
     MEASURE(NEED(!async_console_is_eof(console)));
-    MEASURE(NEED(async_console_is_eof(NULL) && errno == EINVAL));
+    MEASURE(NEED(!async_console_is_eof(NULL) && errno == EINVAL));
 }
 
 static void console_set_mode(void)

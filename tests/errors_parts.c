@@ -96,7 +96,7 @@ void errors_of_console(void)
     console = async_console_create(runtime, lines, 1);
     errors_need(console);
     FAILS(console_create, EEXIST, (runtime, narrow == NULL ? NULL : lines, 1) == NULL);
-    FAILS(console_is_eof, EINVAL, (NULL) == true);
+    FAILS(console_is_eof, EINVAL, (NULL) == false);
     FAILS(console_get_type, EINVAL, (NULL) == ASYNC_CONSOLE_TYPE_NONE);
     FAILS(console_set_mode, EINVAL, (NULL, 0) == -1);
     FAILS(console_set_mode, EINVAL, (console, 0x80) == -1);

@@ -440,7 +440,7 @@ START_TEST(failures)
     FAILS(async_console_set_mode(ct.console, 4) == 0, EINVAL);
     FAILS(async_console_set_mode(ct.console, 0) == 0, ENOTTY);
     FAILS(async_console_get_type(NULL) != ASYNC_CONSOLE_TYPE_NONE, EINVAL);
-    FAILS(!async_console_is_eof(NULL), EINVAL);
+    FAILS(async_console_is_eof(NULL), EINVAL);
     FAILS(async_console_type_name((async_console_type_t)4), EINVAL);
     FAILS(async_console_type_name((async_console_type_t)-1), EINVAL);
     ck_assert_int_eq(tl_fd_count(), fds);

@@ -64,7 +64,7 @@ ASYNC_API void async_console_destroy(async_console_t *console);
  * Tells whether the input has ended.
  *
  * Any thread.  Never blocks, never allocates.
- * Returns true or false; true with EINVAL for NULL.
+ * Returns true or false; false with EINVAL for NULL.
  * Since 1.0.
  */
 ASYNC_API bool async_console_is_eof(const async_console_t *console);

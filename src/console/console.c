@@ -431,7 +431,7 @@ bool async_console_is_eof(const async_console_t *console)
 {
     if (console == NULL) {
         port_error_set(EINVAL);
-        return true;
+        return false;
     }
     /* acquire: pairs with announce_end */
     return atomic_load_explicit(&console->eof, memory_order_acquire) != 0;
