@@ -198,6 +198,57 @@ START_TEST(test_both_of_four_kinds_array_of_four)
 }
 END_TEST
 
+/* Room for two, and timers due or a finished operation as well: still one of each, many times; and
+ * the timer is not kept out for ever. */
+START_TEST(test_both_kinds_and_a_timer)
+{
+    bool timer = false;
+
+    make_ready(3);
+    ck_assert_uint_ne(async_runtime_add_timer(runtime, 0, 1, NULL), 0);
+    for (int i = 0; i < 500 && !timer; i++) {
+        async_event_t events[2];
+
+        TL_OK(async_runtime_post_completion(runtime, 1, 1));
+        TL_OK(async_runtime_post_completion(runtime, 1, 1));
+        tl_sleep_ms(i < 5 ? 1 : 0); /* due */
+        ck_assert_int_eq(tl_some(runtime, events, 2), 2);
+        if (i < 50)
+            ck_assert_uint_eq(events[0].event_type | events[1].event_type,
+                              READ | ASYNC_EVENT_COMPLETION);
+        for (int k = 0; k < 2; k++)
+            timer |= events[k].event_type == ASYNC_EVENT_TIMER;
+    }
+    ck_assert(timer);
+}
+END_TEST
+
+START_TEST(test_both_kinds_and_an_operation)
+{
+    char bytes[8];
+    int ends = 0;
+
+    make_ready(1);
+    tl_send_text(pairs[0][1], "12345678");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        TL_OK(async_runtime_post_read(runtime, pairs[0][0], &bytes[i], 1));
+    for (int i = 0; i < 40; i++)
+        TL_OK(async_runtime_post_completion(runtime, 1, 1));
+    for (int i = 0; i < 40; i++) {
+        async_event_t events[2];
+        int completions = 0;
+
+        ck_assert_int_eq(tl_some(runtime, events, 2), 2);
+        for (int k = 0; k < 2; k++) {
+            completions += events[k].event_type == ASYNC_EVENT_COMPLETION;
+            ends += events[k].event_type == (READ | ASYNC_EVENT_COMPLETION);
+        }
+        ck_assert_msg(completions == 1, "%d completions in wait %d", completions, i);
+    }
+    ck_assert_int_eq(ends, sizeof bytes);
+}
+END_TEST
+
 /* A finished operation is an I/O event as well as a completion: it must not be kept out by either.
  */
 START_TEST(test_operations_get_through)
@@ -390,6 +441,8 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, test_both_kinds_array_of_eight);
     tcase_add_test(tcase, test_both_of_four_kinds);
     tcase_add_test(tcase, test_both_of_four_kinds_array_of_four);
+    tcase_add_test(tcase, test_both_kinds_and_a_timer);
+    tcase_add_test(tcase, test_both_kinds_and_an_operation);
     tcase_add_test(tcase, test_operations_get_through);
     tcase_add_test(tcase, test_turns_of_kinds);
     tcase_add_test(tcase, test_fast_timer);

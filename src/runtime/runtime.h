@@ -65,7 +65,7 @@ struct async_runtime {
     bool console_ready; /* standard input is registered, reports, and always ready */
     async_console_type_t console_type;
     uint32_t turn;    /* KIND_*: who is first when there is not room for all */
-    uint32_t crowded; /* waits with room for two, and more kinds pending */
+    uint32_t crowded; /* waits in a row with room for two, and more kinds pending */
     uint64_t waits;
     uint64_t io_events;
 

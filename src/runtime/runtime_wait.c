@@ -14,9 +14,9 @@
 #include "runtime/runtime.h"
 #include "runtime/runtime_console.h"
 
-/* With room for two, a descriptor and a completion come first so many times less one, before
- * the other kinds get a turn. */
-#define FIRST_TURNS 8u
+/* With room for two, an I/O event and a completion come first so many times less one, before timers
+ * and signals, which are not kept out for ever, get a turn. */
+#define FIRST_TURNS 64u
 
 #define BIT(kind) (1u << (kind))
 
@@ -66,6 +66,27 @@ static int kinds_in(uint32_t set)
 
 /* ---- Shares of the room. ---- */
 
+/* The kind in set, or one of the two. */
+static uint32_t one_of(uint32_t set, uint32_t turn)
+{
+    return kinds_in(set) == 2 && turn % 2 != 0 ? set & (set - 1) : set & (0u - set);
+}
+
+/* Room for two, and more kinds pending: an I/O event and a completion.  Descriptors, ends of
+ * operations and the console share the place of the I/O event. */
+static uint32_t choose_two(async_runtime_t *runtime, uint32_t pending, uint32_t completion)
+{
+    uint32_t turn = runtime->crowded++;
+    uint32_t late = pending & (BIT(KIND_TIMER) | BIT(KIND_SIGNAL));
+    uint32_t others = pending & (BIT(KIND_OPERATION) | BIT(KIND_CONSOLE)) & ~completion;
+
+    if (late != 0 && turn % FIRST_TURNS == FIRST_TURNS - 1)
+        return one_of(late, turn / FIRST_TURNS);
+    if (others == 0 || turn % 2 == 0)
+        return BIT(KIND_IO) | completion;
+    return one_of(others, turn / 2) | completion;
+}
+
 /* More kinds are pending than fit: chooses those that get their turn.  The end of an operation
  * stands for the completions when there are no others. */
 static uint32_t choose_kinds(async_runtime_t *runtime, uint32_t pending, int max)
@@ -74,8 +95,10 @@ static uint32_t choose_kinds(async_runtime_t *runtime, uint32_t pending, int max
 
     if (completion == 0)
         completion = pending & BIT(KIND_OPERATION);
-    if (max > 2 || (max == 2 && completion != 0 && ++runtime->crowded % FIRST_TURNS != 0))
+    if (max > 2)
         chosen = BIT(KIND_IO) | completion;
+    else if (max == 2 && completion != 0)
+        chosen = choose_two(runtime, pending, completion);
     pending |= BIT(KIND_IO);
     for (; kinds_in(chosen) < max; kind = (kind + 1) % KIND_COUNT)
         chosen |= pending & BIT(kind);
@@ -95,6 +118,7 @@ static int share_of_io(async_runtime_t *runtime, uint32_t pending, int max, uint
         *chosen = choose_kinds(runtime, pending, max);
         return *chosen & BIT(KIND_IO) ? 1 : 0;
     }
+    runtime->crowded = 0;
     if (pending == 0)
         return max;
     /* One for each other kind at least; as much as they have, up to half of the room. */
@@ -144,6 +168,8 @@ static void hand_out(async_runtime_t *runtime, wait_call_t *call, uint32_t chose
         return;
     if (share < 1)
         share = 1;
+    if (call->count == 0 && chosen & BIT(KIND_IO))
+        chosen |= BIT(KIND_OPERATION);  /* no descriptor was ready: the place is an operation's */
     once = pending & BIT(KIND_CONSOLE); /* one event for one descriptor */
     for (uint32_t i = 0; i < KIND_COUNT; i++) {
         uint32_t kind = (runtime->turn + i) % KIND_COUNT;
