@@ -71,7 +71,7 @@ static void set_interest(poll_state_t *state, size_t place, int fd, uint32_t int
 static int make_room(poll_state_t *state, int fd)
 {
     if (state->count == state->capacity) {
-        size_t capacity = state->capacity != 0 ? state->capacity * 2 : FIRST_CAPACITY;
+        size_t capacity = state->capacity != 0 ? state->capacity * 3 / 2 : FIRST_CAPACITY;
         struct pollfd *fds = port_realloc(state->fds, capacity * sizeof(*fds));
         poll_entry_t *entries;
 
