@@ -268,6 +268,59 @@ static bool vyukov_push_dropping(void *queue, const void *data, size_t size)
     return true;
 }
 
+/*
+ * The same with the message's size in the cell, since the library's messages may have any size:
+ * cell {sequence, size, payload}.
+ */
+static void *sized_open(size_t capacity, size_t size, enum policy policy)
+{
+    return vyukov_open(capacity, size + 8, policy);
+}
+
+static bool sized_push(void *queue, const void *data, size_t size)
+{
+    struct vyukov *q = queue;
+    size_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+
+    for (;;) {
+        char *cell = q->cells + (tail & q->mask) * q->stride;
+        _Atomic size_t *seq = (_Atomic size_t *)(void *)cell;
+        ptrdiff_t d = (ptrdiff_t)(atomic_load_explicit(seq, memory_order_acquire) - tail);
+
+        if (d == 0) {
+            if (atomic_compare_exchange_weak_explicit(&q->tail, &tail, tail + 1,
+                                                      memory_order_relaxed, memory_order_relaxed)) {
+                memcpy(cell + 8, &size, sizeof(size));
+                memcpy(cell + 16, data, size);
+                atomic_store_explicit(seq, tail + 1, memory_order_release);
+                return true;
+            }
+        } else if (d < 0) {
+            return false;
+        } else {
+            tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+        }
+    }
+}
+
+static bool sized_pop(void *queue, void *data, size_t size)
+{
+    struct vyukov *q = queue;
+    size_t head = atomic_load_explicit(&q->head, memory_order_relaxed), has;
+    char *cell = q->cells + (head & q->mask) * q->stride;
+    _Atomic size_t *seq = (_Atomic size_t *)(void *)cell;
+
+    if (atomic_load_explicit(seq, memory_order_acquire) != head + 1)
+        return false;
+    memcpy(&has, cell + 8, sizeof(has));
+    if (has > size)
+        return false;
+    memcpy(data, cell + 16, has);
+    atomic_store_explicit(seq, head + q->mask + 1, memory_order_release);
+    atomic_store_explicit(&q->head, head + 1, memory_order_relaxed);
+    return true;
+}
+
 static uint64_t vyukov_dropped(void *queue)
 {
     return atomic_load_explicit(&((struct vyukov *)queue)->dropped, memory_order_relaxed);
@@ -373,6 +426,7 @@ const struct peer c_peers[] = {
     {"mutex ring", ALL_POLICIES, MANY, locked_open, locked_push, locked_pop, locked_close,
      locked_dropped},
     {"vyukov", HAS_PLAIN, MANY, vyukov_open, vyukov_push, vyukov_pop, vyukov_close, NULL},
+    {"vyukov sized", HAS_PLAIN, MANY, sized_open, sized_push, sized_pop, vyukov_close, NULL},
     {"vyukov mpmc", HAS_DROP, MANY, vyukov_open, vyukov_push_dropping, vyukov_pop_many,
      vyukov_close, vyukov_dropped},
     {"ck spsc", HAS_PLAIN, 1, ck_open, ck_push_spsc, ck_pop, ck_close, NULL},
