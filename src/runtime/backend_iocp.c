@@ -267,8 +267,8 @@ static int look(iocp_t *iocp, int budget)
         if (err != 0)
             return err == ETIMEDOUT ? 0 : err;
         take_packets(iocp, entries, count, true);
-    } while (iocp->reported < budget &&
-             ((iocp->reported == 0 && !iocp->ended) || count == IOCP_BATCH));
+        /* the end of an operation or a wake may lie ahead of a ready descriptor */
+    } while (iocp->reported < budget && (iocp->reported == 0 || count == IOCP_BATCH));
     return 0;
 }
 
