@@ -117,27 +117,6 @@ START_TEST(test_closed_descriptor)
 }
 END_TEST
 
-/* also where nothing is changed, so that the backend need not be asked */
-START_TEST(test_closed_descriptor_same_events)
-{
-    const uint32_t bits[] = {0, READ, WRITE, READ | WRITE | ASYNC_EVENT_ONESHOT};
-
-    for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++) {
-        async_fd_t pair[2];
-
-        tl_pair(pair);
-        TL_OK(async_runtime_add(runtime, pair[0], bits[i], NULL));
-        TL_OK(async_runtime_modify(runtime, pair[0], bits[i], NULL));
-        tl_close(pair[0]);
-        TL_FAILS(async_runtime_modify(runtime, pair[0], bits[i], NULL), EBADF);
-        TL_FAILS(async_runtime_remove(runtime, pair[0]), EBADF);
-        ck_assert_uint_eq(tl_stats(runtime).registered, 0);
-        tl_close(pair[1]);
-    }
-    tl_quiet(runtime);
-}
-END_TEST
-
 START_TEST(test_closed_descriptor_operations)
 {
     async_fd_t closed = fds[0];
@@ -427,7 +406,6 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, test_add_twice);
     tcase_add_test(tcase, test_unknown_descriptor);
     tcase_add_test(tcase, test_closed_descriptor);
-    tcase_add_test(tcase, test_closed_descriptor_same_events);
     tcase_add_test(tcase, test_closed_descriptor_operations);
     tcase_add_test(tcase, test_impossible_descriptors);
 

@@ -156,14 +156,12 @@ static void change_scenario(void)
         tl_close_pair(pairs[i]);
 }
 
-/* modify: "A call that changes nothing only looks whether fd is open"; epoll: one epoll_ctl per
- * change */
+/* modify: "A call that changes nothing makes no system call"; epoll: one epoll_ctl per change */
 START_TEST(test_changes)
 {
     if (!trace_run(change_scenario, counts))
         return;
-    at_most(SAME, SOME);
-    ck_assert_uint_eq(counts[SAME].calls[SYS_epoll_ctl], 0);
+    at_most(SAME, 0);
     at_most(ADD, 2 * SOME);
     at_most(CHANGE, SOME);
     at_most(REMOVE, 2 * SOME);

@@ -131,7 +131,7 @@ ASYNC_API int async_runtime_add(async_runtime_t *runtime, async_fd_t fd, uint32_
 /*
  * Changes what is reported for a registered descriptor, and its context; re-arms ONESHOT.
  *
- * Loop thread.  Does not block.  A call that changes nothing only looks whether fd is open.
+ * Loop thread.  Does not block.  A call that changes nothing makes no system call.
  * Returns 0, or -1: EINVAL, ENOENT (not registered), EBADF (not open), ENOMEM.
  * Since 1.0.
  */

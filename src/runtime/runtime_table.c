@@ -30,22 +30,17 @@ static uint32_t wanted_interest(const registration_t *registration)
     return waiting != 0 ? (events & READ_WRITE) | waiting : events;
 }
 
-static bool changes_interest(const registration_t *registration)
-{
-    return !(registration->flags & REGISTRATION_ALWAYS) &&
-           armed_of_interest(wanted_interest(registration)) != registration->armed;
-}
-
 int runtime_interest_update(async_runtime_t *runtime, async_fd_t fd, registration_t *registration)
 {
     uint32_t interest = wanted_interest(registration);
+    uint8_t armed = armed_of_interest(interest);
     int err;
 
-    if (!changes_interest(registration))
+    if (registration->flags & REGISTRATION_ALWAYS || armed == registration->armed)
         return 0;
     err = runtime->backend->modify(runtime->backend_state, fd, registration->generation, interest);
     if (err == 0)
-        registration->armed = armed_of_interest(interest);
+        registration->armed = armed;
     else if (err == EBADF || err == ENOENT)
         runtime_registration_drop(runtime, fd, registration);
     return err;
@@ -174,11 +169,6 @@ static int modify(async_runtime_t *runtime, async_fd_t fd, uint32_t events, void
     events &= BACKEND_INTEREST;
     registration->events = (uint16_t)(events & READ_WRITE ? events : 0);
     registration->flags &= (uint8_t)~REGISTRATION_FIRED;
-    if (!changes_interest(registration) && !runtime_fd_is_open(fd)) {
-        /* the backend would not be asked, and could not tell */
-        runtime_registration_drop(runtime, fd, registration);
-        return EBADF;
-    }
     err = runtime_interest_update(runtime, fd, registration);
     if (err == 0) {
         registration->context = context;
