@@ -225,6 +225,9 @@ START_TEST(test_both_kinds_and_an_operation)
     char bytes[8];
     int ends = 0;
 
+    /* There the ends of operations come from the system, in its time. */
+    if (tl_backend_is(runtime, "iocp"))
+        return;
     make_ready(1);
     tl_send_text(pairs[0][1], "12345678");
     for (size_t i = 0; i < sizeof bytes; i++)
