@@ -306,7 +306,7 @@ static void queue_is_empty(void)
     async_queue_t *queue = queue_of(2, 0);
 
     MEASURE(NEED(async_queue_is_empty(queue)));
-    MEASURE(NEED(async_queue_is_empty(NULL) && errno == EINVAL));
+    MEASURE(NEED(!async_queue_is_empty(NULL) && errno == EINVAL));
 }
 
 static void queue_is_full(void)

@@ -19,7 +19,7 @@ void errors_of_queue(void)
     FAILS(queue_create, EINVAL, (1, 8, 0x80) == NULL);
     FAILS(queue_create, EINVAL, (1, 8, ASYNC_QUEUE_DROP_OLDEST | ASYNC_QUEUE_BLOCK_WRITER) == NULL);
     FAILS_WITHOUT_MEMORY(queue_create, (1, 8, 0) == NULL);
-    FAILS(queue_is_empty, EINVAL, (NULL) == true);
+    FAILS(queue_is_empty, EINVAL, (NULL) == false);
     FAILS(queue_is_full, EINVAL, (NULL) == false);
     FAILS(queue_lost, EINVAL, (NULL) == 0);
 

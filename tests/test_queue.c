@@ -100,7 +100,7 @@ START_TEST(bad_arguments)
     FAILS(async_queue_wait(NULL, 0), EINVAL);
     FAILS(async_queue_reserve(NULL, 1), EINVAL);
     FAILS(async_queue_peek(NULL, &size), EINVAL);
-    FAILS(!async_queue_is_empty(NULL), EINVAL);
+    FAILS(async_queue_is_empty(NULL), EINVAL);
     FAILS(async_queue_is_full(NULL), EINVAL);
     FAILS(async_queue_lost(NULL), EINVAL);
 

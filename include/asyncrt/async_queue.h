@@ -176,7 +176,7 @@ ASYNC_API void async_queue_close(async_queue_t *queue);
  * Tells whether there is nothing to take.  A snapshot: other threads may have changed it already.
  *
  * Any thread.  Never blocks, never allocates.
- * Returns true or false; true with EINVAL for NULL.
+ * Returns true or false; false with EINVAL for NULL.
  * Since 1.0.
  */
 ASYNC_API bool async_queue_is_empty(const async_queue_t *queue);

@@ -33,10 +33,8 @@ static uint64_t in_ring(const async_queue_t *q, uint64_t tail)
 
 bool async_queue_is_empty(const async_queue_t *queue)
 {
-    if (queue == NULL) {
-        port_error_set(EINVAL);
-        return true;
-    }
+    if (queue == NULL)
+        return port_fail_false(EINVAL);
     return !queue_ready(queue);
 }
 
