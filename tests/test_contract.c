@@ -430,13 +430,19 @@ static int check_traced(const contract_case_t *test, const contract_t *contract,
     int i, code;
 
     fflush(NULL);
-    pid = fork();
-    if (pid == 0) {
-        alarm(CASE_SECONDS);
-        setenv(variable, backend, 1);
-        run_traced(test);
+    /* Another thread may just hold a lock for its few instructions: what sleeps does so each time.
+     */
+    for (i = 0; i < 5; i++) {
+        pid = fork();
+        if (pid == 0) {
+            alarm(CASE_SECONDS);
+            setenv(variable, backend, 1);
+            run_traced(test);
+        }
+        follow(pid, &trace);
+        if (!trace.slept || !says_no(contract->blocks))
+            break;
     }
-    follow(pid, &trace);
     if (!WIFEXITED(trace.status)) {
         complain(test->name, backend, "the case died of ", strsignal(WTERMSIG(trace.status)));
         return 1;
