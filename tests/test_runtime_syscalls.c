@@ -318,6 +318,10 @@ static void wake_scenario(void)
     async_event_t event;
 
     slept = make_runtime();
+    /* Memory for them all, so that no post waits for the lock under which there is more. */
+    for (uintptr_t i = 0; i < 10 * SOME; i++)
+        trace_claim(async_runtime_post_completion(slept, i, i) == 0);
+    take(slept, 10 * SOME);
     for (int round = 0; round < 3; round++) {
         thread = start_sleeper();
         trace_section(POSTER);
