@@ -192,9 +192,10 @@ static void *vyukov_open(size_t capacity, size_t size, enum policy policy)
     return q;
 }
 
-static bool vyukov_push(void *queue, const void *data, size_t size)
+/* sized: the message's size is kept behind the sequence. */
+static inline __attribute__((always_inline)) bool vyukov_put(struct vyukov *q, const void *data,
+                                                             size_t size, bool sized)
 {
-    struct vyukov *q = queue;
     size_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
 
     for (;;) {
@@ -205,7 +206,9 @@ static bool vyukov_push(void *queue, const void *data, size_t size)
         if (d == 0) {
             if (atomic_compare_exchange_weak_explicit(&q->tail, &tail, tail + 1,
                                                       memory_order_relaxed, memory_order_relaxed)) {
-                memcpy(cell + 8, data, size);
+                if (sized)
+                    memcpy(cell + 8, &size, sizeof(size));
+                memcpy(cell + (sized ? 16 : 8), data, size);
                 atomic_store_explicit(seq, tail + 1, memory_order_release);
                 return true;
             }
@@ -217,19 +220,33 @@ static bool vyukov_push(void *queue, const void *data, size_t size)
     }
 }
 
-static bool vyukov_pop(void *queue, void *data, size_t size)
+static inline __attribute__((always_inline)) bool vyukov_get(struct vyukov *q, void *data,
+                                                             size_t size, bool sized)
 {
-    struct vyukov *q = queue;
-    size_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+    size_t head = atomic_load_explicit(&q->head, memory_order_relaxed), room = size;
     char *cell = q->cells + (head & q->mask) * q->stride;
     _Atomic size_t *seq = (_Atomic size_t *)(void *)cell;
 
     if (atomic_load_explicit(seq, memory_order_acquire) != head + 1)
         return false;
-    memcpy(data, cell + 8, size);
+    if (sized)
+        memcpy(&size, cell + 8, sizeof(size));
+    if (size > room)
+        return false;
+    memcpy(data, cell + (sized ? 16 : 8), size);
     atomic_store_explicit(seq, head + q->mask + 1, memory_order_release);
     atomic_store_explicit(&q->head, head + 1, memory_order_relaxed);
     return true;
+}
+
+static bool vyukov_push(void *queue, const void *data, size_t size)
+{
+    return vyukov_put(queue, data, size, false);
+}
+
+static bool vyukov_pop(void *queue, void *data, size_t size)
+{
+    return vyukov_get(queue, data, size, false);
 }
 
 static bool vyukov_pop_many(void *queue, void *data, size_t size)
@@ -279,46 +296,12 @@ static void *sized_open(size_t capacity, size_t size, enum policy policy)
 
 static bool sized_push(void *queue, const void *data, size_t size)
 {
-    struct vyukov *q = queue;
-    size_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-
-    for (;;) {
-        char *cell = q->cells + (tail & q->mask) * q->stride;
-        _Atomic size_t *seq = (_Atomic size_t *)(void *)cell;
-        ptrdiff_t d = (ptrdiff_t)(atomic_load_explicit(seq, memory_order_acquire) - tail);
-
-        if (d == 0) {
-            if (atomic_compare_exchange_weak_explicit(&q->tail, &tail, tail + 1,
-                                                      memory_order_relaxed, memory_order_relaxed)) {
-                memcpy(cell + 8, &size, sizeof(size));
-                memcpy(cell + 16, data, size);
-                atomic_store_explicit(seq, tail + 1, memory_order_release);
-                return true;
-            }
-        } else if (d < 0) {
-            return false;
-        } else {
-            tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-        }
-    }
+    return vyukov_put(queue, data, size, true);
 }
 
 static bool sized_pop(void *queue, void *data, size_t size)
 {
-    struct vyukov *q = queue;
-    size_t head = atomic_load_explicit(&q->head, memory_order_relaxed), has;
-    char *cell = q->cells + (head & q->mask) * q->stride;
-    _Atomic size_t *seq = (_Atomic size_t *)(void *)cell;
-
-    if (atomic_load_explicit(seq, memory_order_acquire) != head + 1)
-        return false;
-    memcpy(&has, cell + 8, sizeof(has));
-    if (has > size)
-        return false;
-    memcpy(data, cell + 16, has);
-    atomic_store_explicit(seq, head + q->mask + 1, memory_order_release);
-    atomic_store_explicit(&q->head, head + 1, memory_order_relaxed);
-    return true;
+    return vyukov_get(queue, data, size, true);
 }
 
 static uint64_t vyukov_dropped(void *queue)
