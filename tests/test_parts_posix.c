@@ -3,32 +3,12 @@
  * Workers and pools with what only POSIX has: fork(), pthread_exit(), a limit on descriptors.
  */
 #include "test_pool.h"
+#include "test_worker.h"
 
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static void *until_stop(void *context)
-{
-    ck_assert(async_worker_wait_stop(NULL, -1));
-    return context;
-}
-
-static async_worker_t *start(async_worker_proc_t proc, void *context)
-{
-    async_worker_t *worker = async_worker_create(proc, context, 0);
-
-    ck_assert_ptr_nonnull(worker);
-    return worker;
-}
-
-static void stop(async_worker_t *worker)
-{
-    async_worker_signal_stop(worker);
-    ck_assert(async_worker_join(worker, LONG_MS));
-    async_worker_destroy(worker);
-}
 
 /* ---- pthread_exit ---- */
 

@@ -3,12 +3,10 @@
  * What async_worker.h promises, but for its completions (test_worker_runtime.c) and what only POSIX
  * has (test_parts_posix.c).
  */
-#include "testlib.h"
+#include "test_worker.h"
 
 #include <limits.h>
 #include <stdatomic.h>
-
-#define LONG_MS 20000 /* how long what must come is waited for */
 
 #define ck_fails(call, err)                          \
     do {                                             \
@@ -21,27 +19,6 @@
 static void *return_context(void *context)
 {
     return context;
-}
-
-static void *until_stop(void *context)
-{
-    ck_assert(async_worker_wait_stop(NULL, -1));
-    return context;
-}
-
-static async_worker_t *start(async_worker_proc_t proc, void *context)
-{
-    async_worker_t *worker = async_worker_create(proc, context, 0);
-
-    ck_assert_ptr_nonnull(worker);
-    return worker;
-}
-
-static void stop(async_worker_t *worker)
-{
-    async_worker_signal_stop(worker);
-    ck_assert(async_worker_join(worker, LONG_MS));
-    async_worker_destroy(worker);
 }
 
 /* ---- create, join, result ---- */
