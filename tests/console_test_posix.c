@@ -9,6 +9,8 @@
 
 void ct_terminal_open(ct_terminal_t *terminal)
 {
+    /* the kernel fills less of c_cc than some C libraries have */
+    *terminal = (ct_terminal_t){0};
     terminal->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     ck_assert_int_ne(terminal->master, -1);
     ck_assert_int_eq(grantpt(terminal->master), 0);
@@ -32,7 +34,7 @@ void ct_terminal_close(ct_terminal_t *terminal)
 
 bool ct_terminal_is_restored(const ct_terminal_t *terminal)
 {
-    struct termios now;
+    struct termios now = {0};
 
     ck_assert_int_eq(tcgetattr(terminal->slave, &now), 0);
     return now.c_lflag == terminal->before.c_lflag && now.c_iflag == terminal->before.c_iflag &&

@@ -10,6 +10,9 @@
 #include <asyncrt.h>
 #include <errno.h>
 
+/* More than a process has addresses for. */
+#define ERRORS_STACK_TOO_LARGE (SIZE_MAX / 4 * 3)
+
 /* Notes that the function was seen to fail so, and complains when it was not. */
 void errors_note(const char *name, int code, int holds, const char *file, int line);
 

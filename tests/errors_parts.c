@@ -46,7 +46,7 @@ void errors_of_pool(void)
     errors_need(pool);
     FAILS(pool_create, EINVAL, (NULL, NULL) == NULL);
     FAILS_WITHOUT_MEMORY(pool_create, (runtime, NULL) == NULL);
-    options.stack_size = (size_t)1 << (sizeof(size_t) * 8 - 2);
+    options.stack_size = ERRORS_STACK_TOO_LARGE;
     stuck = async_pool_create(runtime, &options);
     errors_need(stuck);
     FAILS(pool_submit, EAGAIN, (stuck, nap, NULL, 1) == 0);

@@ -109,9 +109,9 @@ void errors_of_worker(void)
     errors_need(other);
     FAILS(worker_create, EINVAL, (NULL, NULL, 0) == NULL);
     FAILS_WITHOUT_MEMORY(worker_create, (until_stop, NULL, 0) == NULL);
-    /* more stack than there are addresses: the system's thread cannot be made */
-    FAILS(worker_create, EAGAIN, (until_stop, NULL, (size_t)1 << (sizeof(size_t) * 8 - 2)) == NULL);
-    options.stack_size = (size_t)1 << (sizeof(size_t) * 8 - 2);
+    /* the system's thread cannot be made */
+    FAILS(worker_create, EAGAIN, (until_stop, NULL, ERRORS_STACK_TOO_LARGE) == NULL);
+    options.stack_size = ERRORS_STACK_TOO_LARGE;
     FAILS(worker_create_with, EAGAIN, (until_stop, NULL, &options) == NULL);
     options.stack_size = 0;
     FAILS(worker_create_with, EINVAL, (NULL, NULL, &options) == NULL);

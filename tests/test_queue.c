@@ -126,8 +126,10 @@ START_TEST(sizes_that_overflow)
     static const size_t large[] = {SIZE_MAX,       SIZE_MAX - 1,   SIZE_MAX - 63,     SIZE_MAX / 2,
                                    SIZE_MAX / 8,   SIZE_MAX / 16,  SIZE_MAX / 16 + 1, SIZE_MAX / 64,
                                    SIZE_MAX / 256, SIZE_MAX / 1024};
+    /* with 32 bits there is memory for the smaller ones */
+    unsigned count = sizeof(size_t) == 4 ? 4 : sizeof(large) / sizeof(large[0]);
 
-    for (unsigned i = 0; i < sizeof(large) / sizeof(large[0]); i++)
+    for (unsigned i = 0; i < count; i++)
         for (size_t size = 0; size < 3000; size = size * 3 + 1)
             for (unsigned swap = 0; swap < 2; swap++) {
                 async_queue_t *q;

@@ -273,7 +273,7 @@ END_TEST
 
 static void post_many(void *arg)
 {
-    for (unsigned i = 0; i < 20000; i++)
+    for (unsigned i = 0; i < tl_scaled(20000); i++)
         while (async_runtime_post_completion(arg, 1, i) != 0)
             tl_yield();
 }
@@ -297,7 +297,7 @@ START_TEST(test_steady_state_with_a_poster)
         tl_thread_t *thread = tl_thread_start(post_many, runtime);
         unsigned taken = 0;
 
-        while (taken < 20000) {
+        while (taken < tl_scaled(20000)) {
             async_event_t events[8];
 
             taken += (unsigned)tl_some(runtime, events, 8);

@@ -57,7 +57,7 @@ START_TEST(bad_arguments)
     ck_fails(async_worker_create_with(return_context, NULL, &options), EINVAL);
     options.size = sizeof(size_t) - 1;
     ck_fails(async_worker_create_with(return_context, NULL, &options), EINVAL);
-    ck_fails(async_worker_create(return_context, NULL, SIZE_MAX) != NULL, ENOMEM);
+    ck_fails(async_worker_create(return_context, NULL, SIZE_MAX) != NULL, EAGAIN);
     ck_fails(async_worker_join(NULL, 0), EINVAL);
     ck_fails(async_worker_join(worker, -2), EINVAL);
     ck_fails(async_worker_join(worker, INT_MIN), EINVAL);

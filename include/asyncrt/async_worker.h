@@ -41,7 +41,7 @@ typedef struct async_worker_options {
  * stack_size: bytes; 0 is the platform's default; too small a size is raised to the minimum.
  * The caller owns the worker and ends it with async_worker_destroy(); context stays the caller's.
  * Any thread.  Does not block; allocates.
- * Returns the worker, or NULL: EINVAL, ENOMEM, EAGAIN (no more threads).
+ * Returns the worker, or NULL: EINVAL, ENOMEM, EAGAIN (no more threads, or no room for the stack).
  * Since 1.0.
  */
 ASYNC_API async_worker_t *async_worker_create(async_worker_proc_t proc, void *context,
@@ -53,7 +53,7 @@ ASYNC_API async_worker_t *async_worker_create(async_worker_proc_t proc, void *co
  * options: NULL for the defaults; read during the call only.  options->runtime must live until the
  * worker has ended or the runtime's async_runtime_deinit(), whichever is first.
  * Any thread.  Does not block; allocates.
- * Returns the worker, or NULL: EINVAL, ENOMEM, EAGAIN (no more threads), EPERM (a runtime of the
+ * Returns the worker, or NULL: EINVAL, ENOMEM, EAGAIN (no more threads, or no room for the stack), EPERM (a runtime of the
  * process that this one was forked from).
  * Since 1.0.
  */

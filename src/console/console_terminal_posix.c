@@ -100,7 +100,8 @@ static int set_modes(const struct termios *modes)
 
 static void put_back(void)
 {
-    struct termios now, chosen;
+    struct termios now = {0}; /* the kernel fills less of c_cc than some C libraries have */
+    struct termios chosen;
 
     if (console_terminal_in_background(terminal.fd)) {
         chosen_modes(&chosen, atomic_load_explicit(&terminal.mode, memory_order_relaxed));

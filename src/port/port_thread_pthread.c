@@ -55,9 +55,9 @@ static int set_stack_size(pthread_attr_t *attr, size_t size)
     if (size < 16384)
         size = 16384;
     if (size > SIZE_MAX - unit)
-        return ENOMEM;
+        return EAGAIN;
     size = (size + unit - 1) / unit * unit;
-    return pthread_attr_setstacksize(attr, size) != 0 ? ENOMEM : 0;
+    return pthread_attr_setstacksize(attr, size) != 0 ? EAGAIN : 0;
 }
 
 /* The signals that a fault of the thread itself raises stay unblocked. */

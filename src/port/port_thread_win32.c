@@ -53,7 +53,7 @@ int port_thread_create(port_thread_t *thread, port_thread_proc_t proc, void *arg
     struct start *start;
 
     if (stack > UINT_MAX)
-        return ENOMEM;
+        return EAGAIN;
     if (stack != 0 && stack < LEAST_STACK)
         stack = LEAST_STACK;
     start = port_zalloc(1, sizeof(*start));

@@ -19,7 +19,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/epoll.h>
-#include <time.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define FIRST_ROOM 64
@@ -27,6 +27,10 @@
 #define STALE_MANY 16u /* stale reports that make the set be built anew */
 
 #define WAKE_TAG UINT64_MAX
+
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 (-1) /* ENOSYS */
+#endif
 
 typedef struct epoll_state {
     async_runtime_t *runtime;
@@ -200,20 +204,31 @@ static int milliseconds(uint64_t timeout_ns)
     return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
+/* What the system call takes: its times have 64 bits on all processors. */
+struct wide_timespec {
+    int64_t tv_sec;
+    int64_t tv_nsec;
+};
+
+/* Not every C library has a function for it. */
+static int pwait2(const epoll_state_t *state, int room, uint64_t timeout_ns)
+{
+    uint64_t seconds = timeout_ns / PORT_NS_PER_S;
+    struct wide_timespec ts = {.tv_sec = seconds > INT_MAX ? INT_MAX : (int64_t)seconds,
+                               .tv_nsec = (int64_t)(timeout_ns % PORT_NS_PER_S)};
+
+    return (int)syscall(SYS_epoll_pwait2, state->fd, state->ready, room, &ts, NULL, 0);
+}
+
 static int kernel_wait(epoll_state_t *state, int room, uint64_t timeout_ns)
 {
-#ifdef HAVE_EPOLL_PWAIT2
     if (timeout_ns != 0 && timeout_ns != BACKEND_WAIT_FOREVER && !state->no_pwait2) {
-        uint64_t seconds = timeout_ns / PORT_NS_PER_S;
-        struct timespec ts = {.tv_sec = seconds > INT_MAX ? INT_MAX : (time_t)seconds,
-                              .tv_nsec = (long)(timeout_ns % PORT_NS_PER_S)};
-        int n = epoll_pwait2(state->fd, state->ready, room, &ts, NULL);
+        int n = pwait2(state, room, timeout_ns);
 
         if (n >= 0 || (errno != ENOSYS && errno != EPERM))
             return n;
         state->no_pwait2 = true;
     }
-#endif
     return epoll_wait(state->fd, state->ready, room, milliseconds(timeout_ns));
 }
 
