@@ -122,7 +122,7 @@ static void run_program(const char *how)
     pid = fork();
     ck_assert_int_ne(pid, -1);
     if (pid == 0) {
-        execl(path, "test_resolver_stuck", how, (char *)NULL);
+        execl("/bin/sh", "sh", "-c", "exec $TEST_RUNNER \"$0\" \"$1\"", path, how, (char *)NULL);
         _exit(127);
     }
     while (waitpid(pid, &status, WNOHANG) == 0) {

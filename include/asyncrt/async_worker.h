@@ -53,8 +53,8 @@ ASYNC_API async_worker_t *async_worker_create(async_worker_proc_t proc, void *co
  * options: NULL for the defaults; read during the call only.  options->runtime must live until the
  * worker has ended or the runtime's async_runtime_deinit(), whichever is first.
  * Any thread.  Does not block; allocates.
- * Returns the worker, or NULL: EINVAL, ENOMEM, EAGAIN (no more threads, or no room for the stack), EPERM (a runtime of the
- * process that this one was forked from).
+ * Returns the worker, or NULL: EINVAL, ENOMEM, EAGAIN (no more threads, or no room for the stack),
+ * EPERM (a runtime of the process that this one was forked from).
  * Since 1.0.
  */
 ASYNC_API async_worker_t *async_worker_create_with(async_worker_proc_t proc, void *context,
