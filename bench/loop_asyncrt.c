@@ -193,16 +193,16 @@ const loop_kind_t loop_asyncrt_poll = {.name = "asyncrt poll", .backend = "poll"
 const loop_kind_t loop_asyncrt_uring = {
     .name = "asyncrt io_uring", .backend = "io_uring", .many = true, RT};
 const loop_kind_t loop_asyncrt_spin = {
-    .name = "asyncrt spin_us=200", .backend = "epoll", .spin_us = 200, .wake_only = true, RT};
+    .name = "asyncrt spin_us=200", .backend = "epoll", .spin_us = 200, .only = "wake", RT};
 const loop_kind_t loop_asyncrt_epoll_ops = {.name = "asyncrt epoll, ops",
                                             .backend = "epoll",
                                             .many = true,
-                                            .echo_only = true,
+                                            .only = "echo",
                                             .serve = rt_serve,
                                             RT};
 const loop_kind_t loop_asyncrt_uring_ops = {.name = "asyncrt io_uring, ops",
                                             .backend = "io_uring",
                                             .many = true,
-                                            .echo_only = true,
+                                            .only = "echo",
                                             .serve = rt_serve,
                                             RT};

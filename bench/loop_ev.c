@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* loop_ev.c - libev: ev_io, ev_timer, a mailbox with ev_async_send() after each post */
+/*
+ * loop_ev.c - libev: ev_io, ev_timer, a mailbox with ev_async_send() after each post
+ *
+ * Its timers count from the start of the loop's turn.  "exact clock" counts from the call, as
+ * libasyncrt does: ev_now_update() before each ev_timer_start() or ev_timer_again().
+ */
 #include "loop.h"
 
 #ifdef HAVE_LIBEV
@@ -144,6 +149,12 @@ static void evl_arm(loop_t *loop, loop_alarm_t *alarm, uint64_t us)
     }
 }
 
+static void evl_arm_now(loop_t *loop, loop_alarm_t *alarm, uint64_t us)
+{
+    ev_now_update(of(loop)->ev);
+    evl_arm(loop, alarm, us);
+}
+
 static void evl_disarm(loop_t *loop, loop_alarm_t *alarm)
 {
     ev_timer_stop(of(loop)->ev, alarm->handle);
@@ -156,22 +167,15 @@ static void evl_forget(loop_t *loop, loop_alarm_t *alarm)
     alarm->handle = NULL;
 }
 
-const loop_kind_t loop_ev = {
-    .name = "libev",
-    .many = true,
-    .open = evl_open,
-    .close = evl_close,
-    .run = evl_run,
-    .once = evl_once,
-    .stop = evl_stop,
-    .post = evl_post,
-    .watch = evl_watch,
-    .change = evl_change,
-    .unwatch = evl_unwatch,
-    .arm = evl_arm,
-    .disarm = evl_disarm,
-    .forget = evl_forget,
-};
+#define EV                                                                                \
+    .many = true, .open = evl_open, .close = evl_close, .run = evl_run, .once = evl_once, \
+    .stop = evl_stop, .post = evl_post, .watch = evl_watch, .change = evl_change,         \
+    .unwatch = evl_unwatch, .disarm = evl_disarm, .forget = evl_forget
+
+const loop_kind_t loop_ev = {.name = "libev", .arm = evl_arm, EV};
+const loop_kind_t loop_ev_clock = {
+    .name = "libev, exact clock", .only = "timers", .arm = evl_arm_now, EV};
 #else
 const loop_kind_t loop_ev = {.name = "libev"};
+const loop_kind_t loop_ev_clock = {.name = "libev, exact clock"};
 #endif

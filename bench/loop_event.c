@@ -198,7 +198,7 @@ static void evl_serve(loop_t *loop, int listener)
 const loop_kind_t loop_bufferevent = {
     .name = "libevent bufferevent",
     .many = true,
-    .echo_only = true,
+    .only = "echo",
     .open = evl_open,
     .close = evl_close,
     .serve = evl_serve,

@@ -120,7 +120,7 @@ static void ring_serve(loop_t *loop, int listener)
 const loop_kind_t loop_uring = {
     .name = "raw io_uring",
     .many = true,
-    .echo_only = true,
+    .only = "echo",
     .open = ring_open,
     .close = ring_close,
     .serve = ring_serve,

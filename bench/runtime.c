@@ -2,8 +2,9 @@
 /*
  * runtime.c - the event loop beside its peers
  *
- *     bench/runtime [-c TEXT] [ROW...]
+ *     bench/runtime [-c TEXT[,TEXT...]] [-r ROUNDS] [ROW...]
  *
+ * -c chooses the candidates whose names contain a TEXT, -r gives each row so many rounds.
  * Every row measures all candidates in turn, several rounds, and prints medians and ratios to the
  * first one: all see the same state of the machine.  "cpu" is processor time of the process that
  * runs the loop, which other programs disturb least; where nothing runs beside the loop it is the
@@ -17,7 +18,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define MOST_CANDIDATES 16
+#define MOST_CANDIDATES 20
 #define MOST_ROUNDS 32
 
 static const loop_kind_t *const kinds[] = {
@@ -29,11 +30,16 @@ static const loop_kind_t *const kinds[] = {
     &loop_asyncrt_uring_ops,
     &loop_epoll,
     &loop_uring,
+    &loop_uring_multishot,
+    &loop_uring_rearmed,
     &loop_uv,
     &loop_event,
     &loop_bufferevent,
     &loop_ev,
+    &loop_ev_clock,
     &loop_glib,
+    &loop_lines_cells,
+    &loop_lines_letters,
 };
 
 #define BURST                                 \
@@ -90,7 +96,7 @@ void start_idle_thread(void)
     pthread_detach(thread);
 }
 
-static void print_row(const row_t *row, const loop_kind_t *const *taking, size_t count,
+static void print_row(const row_t *row, int rounds, const loop_kind_t *const *taking, size_t count,
                       double (*values)[COLUMNS][MOST_ROUNDS])
 {
     double first = 0;
@@ -104,7 +110,7 @@ static void print_row(const row_t *row, const loop_kind_t *const *taking, size_t
 
         printf("  %-24s", taking[k]->name);
         for (size_t c = 0; c < COLUMNS && row->columns[c] != NULL; c++) {
-            double median = bench_median(values[k][c], (size_t)row->rounds);
+            double median = bench_median(values[k][c], (size_t)rounds);
 
             if (c == 0) {
                 first = k == 0 ? median : first;
@@ -120,25 +126,41 @@ static void print_row(const row_t *row, const loop_kind_t *const *taking, size_t
     fflush(stdout);
 }
 
-static void run_row(const row_t *row, const loop_kind_t *const *candidates, size_t count)
+/* Whether one of the kind's groups begins the row's name. */
+static bool takes_part(const row_t *row, const loop_kind_t *kind)
+{
+    const char *group = kind->only;
+
+    while (group != NULL) {
+        size_t length = strcspn(group, " ");
+
+        if (strncmp(row->name, group, length) == 0)
+            return true;
+        group = group[length] != '\0' ? group + length + 1 : NULL;
+    }
+    return kind->only == NULL;
+}
+
+static void run_row(const row_t *row, int rounds, const loop_kind_t *const *candidates,
+                    size_t count)
 {
     static double values[MOST_CANDIDATES][COLUMNS][MOST_ROUNDS];
     const loop_kind_t *taking[MOST_CANDIDATES];
     size_t taken = 0;
 
-    for (int round = 0; round < row->rounds; round++) {
+    for (int round = 0; round < rounds; round++) {
         taken = 0;
         for (size_t k = 0; k < count; k++) {
             double once[COLUMNS] = {0};
 
-            if (!row->measure(row, candidates[k], once))
+            if (!takes_part(row, candidates[k]) || !row->measure(row, candidates[k], once))
                 continue;
             for (size_t c = 0; c < COLUMNS; c++)
                 values[taken][c][round] = once[c];
             taking[taken++] = candidates[k];
         }
     }
-    print_row(row, taking, taken, values);
+    print_row(row, rounds, taking, taken, values);
 }
 
 /* ---- The canary: a cache line that goes to and fro between two threads. ---- */
@@ -188,33 +210,32 @@ static double canary(void)
 
 static bool is_asked(int argc, char **argv, const char *name)
 {
-    for (int i = 1; i < argc; i++)
+    for (int i = 0; i < argc; i++)
         if (strcmp(argv[i], name) == 0)
             return true;
-    return argc == 1;
+    return argc == 0;
 }
 
-int main(int argc, char **argv)
+/* Whether the name contains one of the texts, which commas separate. */
+static bool is_chosen(const char *name, char *texts)
 {
-    const loop_kind_t *candidates[MOST_CANDIDATES];
-    const char *text = "";
-    struct rlimit limit;
+    char *copy = strdup(texts), *rest = copy, *text;
+    bool chosen = *texts == '\0';
+
+    while (!chosen && (text = strsep(&rest, ",")) != NULL)
+        chosen = strstr(name, text) != NULL;
+    free(copy);
+    return chosen;
+}
+
+static size_t open_candidates(const loop_kind_t **candidates, char *texts)
+{
     size_t count = 0;
 
-    if (argc > 2 && strcmp(argv[1], "-c") == 0) {
-        text = argv[2];
-        argc -= 2;
-        argv += 2;
-    }
-
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    start_idle_thread();
     for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
         loop_t *loop = NULL;
 
-        if (strstr(kinds[k]->name, text) == NULL)
+        if (!is_chosen(kinds[k]->name, texts))
             continue;
         if (kinds[k]->open != NULL)
             loop = kinds[k]->open(kinds[k]);
@@ -225,11 +246,37 @@ int main(int argc, char **argv)
         kinds[k]->close(loop);
         candidates[count++] = kinds[k];
     }
+    return count;
+}
+
+int main(int argc, char **argv)
+{
+    const loop_kind_t *candidates[MOST_CANDIDATES];
+    char no_texts[] = "", *texts = no_texts;
+    struct rlimit limit;
+    size_t count;
+    int rounds = 0, option;
+
+    while ((option = getopt(argc, argv, "c:r:")) != -1) {
+        if (option == 'c')
+            texts = optarg;
+        else if (option == 'r' && atoi(optarg) > 0 && atoi(optarg) <= MOST_ROUNDS)
+            rounds = atoi(optarg);
+        else
+            return 2;
+    }
+    argc -= optind;
+    argv += optind;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    start_idle_thread();
+    count = open_candidates(candidates, texts);
     printf("a cache line goes from one processor to another in %.0f ns\n", canary());
     for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++)
         if (is_asked(argc, argv, rows[r].name))
-            run_row(&rows[r], candidates, count);
+            run_row(&rows[r], rounds != 0 ? rounds : rows[r].rounds, candidates, count);
     if (is_asked(argc, argv, "scaling"))
-        scaling();
+        scaling(rounds != 0 ? rounds : 7);
     return 0;
 }

@@ -31,7 +31,7 @@ bool measure_memory(const row_t *row, const loop_kind_t *kind, double *values);
 bool measure_echo(const row_t *row, const loop_kind_t *kind, double *values);
 
 /* examples/echo with 1 and 2 threads. */
-void scaling(void);
+void scaling(int rounds);
 
 /* A second thread, that does nothing: the C library takes short cuts in a process without one. */
 void start_idle_thread(void);

@@ -219,8 +219,7 @@ bool measure_echo(const row_t *row, const loop_kind_t *kind, double *values)
     pid_t server;
     int listener;
 
-    if ((kind->watch == NULL && kind->serve == NULL) || kind->wake_only ||
-        (row->size > 100 && !kind->many))
+    if ((kind->watch == NULL && kind->serve == NULL) || (row->size > 100 && !kind->many))
         return false;
     listener = listen_somewhere(&address);
     fflush(stdout);
@@ -236,7 +235,7 @@ bool measure_echo(const row_t *row, const loop_kind_t *kind, double *values)
 /* ---- Scaling: the example on several threads. ---- */
 
 #define EXAMPLE "examples/echo"
-#define SCALING_ROUNDS 7
+#define MOST_ROUNDS 32
 
 static void run_example(const char *backend, int threads, double *values)
 {
@@ -269,14 +268,14 @@ static void run_example(const char *backend, int threads, double *values)
     call_server(server, &address, 50, values);
 }
 
-void scaling(void)
+void scaling(int rounds)
 {
     static const char *const backends[] = {"epoll", "io_uring"};
-    double values[2][2][COLUMNS][SCALING_ROUNDS];
+    static double values[2][2][COLUMNS][MOST_ROUNDS];
 
     if (access(EXAMPLE, X_OK) != 0)
         return;
-    for (int round = 0; round < SCALING_ROUNDS; round++)
+    for (int round = 0; round < rounds; round++)
         for (int b = 0; b < 2; b++)
             for (int t = 0; t < 2; t++) {
                 double once[COLUMNS];
@@ -294,7 +293,7 @@ void scaling(void)
             double median[COLUMNS];
 
             for (int c = 0; c < COLUMNS; c++)
-                median[c] = bench_median(values[b][t][c], SCALING_ROUNDS);
+                median[c] = bench_median(values[b][t][c], (size_t)rounds);
             first = t == 0 ? median[1] : first;
             printf("  %-10s %d %-11s%16.0f%16.0f%16.1f%16.1f%9.2f\n", backends[b], t + 1,
                    t == 0 ? "thread" : "threads", median[1], median[0], median[2], median[3],

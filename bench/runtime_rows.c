@@ -59,7 +59,7 @@ bool measure_burst(const row_t *row, const loop_kind_t *kind, double *values)
     burst_t burst = {.each = posts / threads};
     uint64_t start, start_cpu, wakes = 0;
 
-    if (kind->post == NULL || kind->echo_only || kind->wake_only)
+    if (kind->post == NULL)
         return false;
     burst.loop = kind->open(kind);
     burst.loop->posted = count_down;
@@ -122,7 +122,7 @@ bool measure_wake(const row_t *row, const loop_kind_t *kind, double *values)
     waker_t waker = {.count = row->size};
     pthread_t thread;
 
-    if (kind->post == NULL || kind->echo_only)
+    if (kind->post == NULL)
         return false;
     waker.latency = calloc(waker.count, sizeof(*waker.latency));
     waker.cost = calloc(waker.count, sizeof(*waker.cost));
@@ -203,8 +203,7 @@ bool measure_ring(const row_t *row, const loop_kind_t *kind, double *values)
     ring_t ring = {.count = 0};
     uint64_t start, start_cpu;
 
-    if (kind->watch == NULL || kind->echo_only || kind->wake_only ||
-        (row->size > 1000 && !kind->many && !kind->slow))
+    if (kind->watch == NULL || (row->size > 1000 && !kind->many && !kind->slow))
         return false;
     make_ring(&ring, row->size);
     ring.loop = kind->open(kind);
@@ -297,7 +296,7 @@ bool measure_change(const row_t *row, const loop_kind_t *kind, double *values)
     uint64_t modified = 0, added = 0, removed = 0;
     double all = (double)(row->size * row->count);
 
-    if (kind->watch == NULL || kind->echo_only || kind->wake_only)
+    if (kind->watch == NULL)
         return false;
     changes.loop = kind->open(kind);
     changes.watches = calloc(changes.count, sizeof(*changes.watches));
@@ -375,7 +374,7 @@ bool measure_timers(const row_t *row, const loop_kind_t *kind, double *values)
     timers_t timers = {.left = 0};
     loop_alarm_t *alarms;
 
-    if (kind->arm == NULL || kind->echo_only || kind->wake_only || (kind->slow && count > 10000) ||
+    if (kind->arm == NULL || (kind->slow && count > 10000) ||
         (kind->backend != NULL && kind != &loop_asyncrt_epoll))
         return false;
     timers.loop = kind->open(kind);
@@ -472,7 +471,7 @@ bool measure_memory(const row_t *row, const loop_kind_t *kind, double *values)
 {
     loop_t *loop;
 
-    if (kind->watch == NULL || kind->echo_only || kind->wake_only)
+    if (kind->watch == NULL)
         return false;
     loop = kind->open(kind);
     values[0] = memory_of_watches(loop, row->size);
