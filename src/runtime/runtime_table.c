@@ -30,7 +30,8 @@ static uint32_t wanted_interest(const registration_t *registration)
     return waiting != 0 ? (events & READ_WRITE) | waiting : events;
 }
 
-int runtime_interest_update(async_runtime_t *runtime, async_fd_t fd, registration_t *registration)
+static inline int update_interest(async_runtime_t *runtime, async_fd_t fd,
+                                  registration_t *registration)
 {
     uint32_t interest = wanted_interest(registration);
     uint8_t armed = armed_of_interest(interest);
@@ -44,6 +45,11 @@ int runtime_interest_update(async_runtime_t *runtime, async_fd_t fd, registratio
     else if (err == EBADF || err == ENOENT)
         runtime_registration_drop(runtime, fd, registration);
     return err;
+}
+
+int runtime_interest_update(async_runtime_t *runtime, async_fd_t fd, registration_t *registration)
+{
+    return update_interest(runtime, fd, registration);
 }
 
 int runtime_unregistered(async_fd_t fd)
@@ -169,7 +175,7 @@ static int modify(async_runtime_t *runtime, async_fd_t fd, uint32_t events, void
     events &= BACKEND_INTEREST;
     registration->events = (uint16_t)(events & READ_WRITE ? events : 0);
     registration->flags &= (uint8_t)~REGISTRATION_FIRED;
-    err = runtime_interest_update(runtime, fd, registration);
+    err = update_interest(runtime, fd, registration);
     if (err == 0) {
         registration->context = context;
         if (registration->flags & REGISTRATION_ALWAYS) {
