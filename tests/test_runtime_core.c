@@ -6,8 +6,7 @@
 #include "port/port_clock.h"
 #include "port/port_memory.h"
 #include "port/port_thread.h"
-#include "runtime/runtime_completion.h"
-#include "runtime/runtime_timer.h"
+#include "runtime/runtime.h"
 #include "testlib.h"
 
 #include <signal.h>
@@ -250,6 +249,52 @@ START_TEST(ring_unpublished)
     for (int i = 0; i < 3; i++)
         ck_assert_uint_eq(ev[i].completion_key, (uintptr_t)i + 3);
     ring_free(c);
+}
+END_TEST
+
+static const port_thread_attr_t no_attr;
+static const backend_t *counted;
+static int sleeps;
+
+static int count_wait(void *state, int budget, uint64_t timeout_ns)
+{
+    sleeps++;
+    return counted->wait(state, budget, timeout_ns);
+}
+
+static void publish(void *arg)
+{
+    runtime_completions_t *c = arg;
+
+    port_thread_sleep(50 * PORT_NS_PER_MS);
+    c->chunk->cells[1].key = 3;
+    atomic_store(&c->chunk->cells[1].published, 2);
+}
+
+/* A poster that is stopped between claim and publication may have seen the loop awake, and does not
+ * wake it: the loop comes, and does not spin. */
+START_TEST(stopped_poster)
+{
+    async_runtime_t *rt = make(_i);
+    port_thread_t thread;
+    async_event_t ev[8];
+    backend_t backend;
+
+    if (rt == NULL)
+        return;
+    counted = rt->backend;
+    backend = *counted;
+    backend.wait = count_wait;
+    rt->backend = &backend;
+    ck_assert_int_eq(async_runtime_post_completion(rt, 1, 0), 0);
+    ck_assert_int_eq(async_runtime_wait(rt, ev, 8, -1), 1);
+    atomic_fetch_add(&rt->completions.tail, 1); /* claimed */
+    ck_assert_int_eq(port_thread_create(&thread, publish, &rt->completions, &no_attr), 0);
+    ck_assert_int_eq(async_runtime_wait(rt, ev, 8, -1), 1);
+    ck_assert_uint_eq(ev[0].completion_key, 3);
+    ck_assert_int_lt(sleeps, 200);
+    port_thread_join(&thread);
+    async_runtime_deinit(rt);
 }
 END_TEST
 
@@ -635,6 +680,7 @@ static void add_cases(Suite *suite)
     tcase_add_loop_test(tcase, smoke, 0, backends);
     tcase_add_loop_test(tcase, posters, 0, backends);
     tcase_add_loop_test(tcase, memory, 0, backends);
+    tcase_add_loop_test(tcase, stopped_poster, 0, backends);
     tcase_add_test(tcase, ring_merges);
     tcase_add_test(tcase, ring_late_stamp);
     tcase_add_test(tcase, ring_unpublished);

@@ -8,6 +8,7 @@
 #ifndef RUNTIME_H
 #define RUNTIME_H
 
+#include "port/port_fork.h"
 #include "runtime/backend.h"
 #include "runtime/runtime_bind.h"
 #include "runtime/runtime_completion.h"
@@ -75,7 +76,7 @@ struct async_runtime {
 };
 
 /* Any thread, also in a signal handler: wakes the loop if it sleeps.  What it is to find has been
- * published before, sequentially consistent. */
+ * published before, or at least claimed, sequentially consistent. */
 void runtime_notify(async_runtime_t *runtime);
 
 /* The ladder's first two steps of every public function.  0, EINVAL or EPERM. */
@@ -83,7 +84,7 @@ static inline int runtime_check(const async_runtime_t *runtime)
 {
     if (runtime == NULL)
         return EINVAL;
-    return runtime_is_inherited(runtime) ? EPERM : 0;
+    return runtime->fork_generation != port_fork_generation() ? EPERM : 0;
 }
 
 #endif /* RUNTIME_H */

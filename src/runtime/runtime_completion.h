@@ -84,7 +84,8 @@ void runtime_completion_close(runtime_completions_t *c, bool inherited);
 /* Calls done for every node that is still in the stack.  Any thread, once the runtime is closed. */
 void runtime_completion_discard(runtime_completions_t *c);
 
-/* Any thread: claims, fills, publishes.  0, EAGAIN or ENOMEM.  The caller looks whether to wake. */
+/* Any thread: claims, fills, publishes.  0, EAGAIN or ENOMEM; keeps errno.  The caller looks
+ * whether to wake. */
 int runtime_completion_post(runtime_completions_t *c, uintptr_t key, uintptr_t data);
 
 /* Any thread: queues a node. */
@@ -92,6 +93,10 @@ void runtime_completion_push(runtime_completions_t *c, runtime_node_t *node);
 
 /* Loop thread: whether something can be delivered now. */
 bool runtime_completion_ready(runtime_completions_t *c);
+
+/* Loop thread: whether a ticket is claimed and not delivered, published or not.  When there is
+ * none, after a store of SLEEPING, every later post looks at the state after that store. */
+bool runtime_completion_claimed(const runtime_completions_t *c);
 
 /* Loop thread: how many are posted and not yet delivered, about. */
 size_t runtime_completion_backlog(const runtime_completions_t *c);

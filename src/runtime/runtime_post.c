@@ -2,9 +2,12 @@
 /*
  * runtime_post.c - what other threads do to a runtime
  *
- * Dekker's pair: a poster publishes and then looks at `state`; the loop stores STATE_SLEEPING and
- * then looks for what is published (runtime_wait.c); all four sequentially consistent, so that one
- * of them sees the other.  Every poster looks, not only the one that found nothing before it.
+ * Dekker's pair: a poster queues its node or claims its ticket and then looks at `state`; the loop
+ * stores STATE_SLEEPING and then looks for nodes and claimed tickets (runtime_wait.c); all four
+ * sequentially consistent, so that one of them sees the other.  Every poster looks, not only the
+ * one that found nothing before it.  A ticket's publication, which comes between, is no part of
+ * that order, since a second locked instruction would be a fourth of a post: a loop that sees a
+ * claim without it must not count on being woken.
  */
 #include "port/port_error.h"
 #include "port/port_fork.h"
@@ -84,13 +87,14 @@ bool runtime_post_merged(async_runtime_t *runtime, runtime_node_t *node)
 int async_runtime_post_completion(async_runtime_t *runtime, uintptr_t completion_key,
                                   uintptr_t data)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int err = runtime_check(runtime);
 
     if (err == 0)
         err = runtime_completion_post(&runtime->completions, completion_key, data);
-    if (err == 0)
-        runtime_notify(runtime);
-    return port_result(err, saved);
+    if (PORT_UNLIKELY(err != 0))
+        return port_fail(err);
+    runtime_notify(runtime);
+    return 0; /* both keep errno, and one look at it would be a tenth of this call */
 }
 
 int async_runtime_wakeup(async_runtime_t *runtime)

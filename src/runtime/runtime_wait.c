@@ -18,6 +18,12 @@
  * and signals, which are not kept out for ever, get a turn. */
 #define FIRST_TURNS 64u
 
+/* A poster that has claimed its ticket and not published it may have looked at the state already:
+ * it need not wake us.  It is so for a few nanoseconds, unless it is stopped just there: we look so
+ * many times, and then sleep for so long at most. */
+#define CLAIMED_TURNS 64
+#define CLAIMED_SLEEP_NS PORT_NS_PER_MS
+
 #define BIT(kind) (1u << (kind))
 
 typedef struct wait_call {
@@ -234,6 +240,19 @@ static void know_deadline(wait_call_t *call)
                          : port_clock_after(call->now, (uint64_t)call->timeout_ms * PORT_NS_PER_MS);
 }
 
+/* Armed: how long to sleep, 0: only to look. */
+static uint64_t armed_timeout(async_runtime_t *runtime, const wait_call_t *call, uint64_t timeout)
+{
+    for (int turn = 0; turn < CLAIMED_TURNS; turn++) {
+        if (anything(runtime, call->now))
+            return 0;
+        if (!runtime_completion_claimed(&runtime->completions))
+            return timeout;
+        port_cpu_relax();
+    }
+    return timeout < CLAIMED_SLEEP_NS ? timeout : CLAIMED_SLEEP_NS;
+}
+
 /* Sleeps until something comes, the next timer is due or the time is over. */
 static int sleep_armed(async_runtime_t *runtime, wait_call_t *call)
 {
@@ -251,10 +270,9 @@ static int sleep_armed(async_runtime_t *runtime, wait_call_t *call)
     if (until != PORT_DEADLINE_NEVER)
         timeout = until > call->now ? until - call->now : 0;
     /* seq_cst: pairs with the look at state in runtime_notify; either it sees us asleep, or we see
-     * what it has published. */
+     * what it has published or claimed. */
     atomic_exchange_explicit(&runtime->state, STATE_SLEEPING, memory_order_seq_cst);
-    if (anything(runtime, call->now))
-        timeout = 0;
+    timeout = armed_timeout(runtime, call, timeout);
     err = fetch(runtime, call, call->max, timeout);
     atomic_exchange_explicit(&runtime->state, STATE_AWAKE, memory_order_seq_cst);
     return err;
@@ -299,7 +317,7 @@ static int wait_for_events(async_runtime_t *runtime, wait_call_t *call)
 static void leave_armed(async_runtime_t *runtime)
 {
     atomic_exchange_explicit(&runtime->state, STATE_SLEEPING, memory_order_seq_cst);
-    if (anything(runtime, 0))
+    if (anything(runtime, 0) || runtime_completion_claimed(&runtime->completions))
         runtime_notify(runtime);
 }
 
