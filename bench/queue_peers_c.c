@@ -177,6 +177,9 @@ struct vyukov {
     alignas(64) _Atomic size_t tail;
     alignas(64) _Atomic size_t head;
     alignas(64) _Atomic uint64_t dropped;
+    alignas(64) size_t size_max; /* the rest: see checked_put() */
+    uint64_t closed, consumer;
+    _Atomic unsigned sleeps;
 };
 
 static void *vyukov_open(size_t capacity, size_t size, enum policy policy)
@@ -185,6 +188,7 @@ static void *vyukov_open(size_t capacity, size_t size, enum policy policy)
 
     (void)policy;
     q->mask = capacity - 1;
+    q->size_max = size;
     q->stride = (8 + size + 7) & ~(size_t)7;
     q->cells = allocate(capacity * q->stride);
     for (size_t i = 0; i < capacity; i++)
@@ -304,6 +308,50 @@ static bool sized_pop(void *queue, void *data, size_t size)
     return vyukov_get(queue, data, size, true);
 }
 
+/*
+ * The same once more, called as a function of a shared library is, and with the questions that the
+ * library's calls must ask: are the arguments good, is it closed, is this the consumer that it
+ * knows, does somebody sleep.  What the "vyukov sized" row is ahead of this one is what those cost.
+ */
+static _Thread_local uint64_t checked_thread;
+
+static bool checked_put(void *queue, const void *data, size_t size)
+{
+    struct vyukov *q = queue;
+
+    if (q == NULL || data == NULL || size > q->size_max ||
+        (atomic_load_explicit(&q->tail, memory_order_relaxed) & q->closed) != 0)
+        return false;
+    if (!vyukov_put(q, data, size, true))
+        return false;
+    return atomic_load_explicit(&q->sleeps, memory_order_relaxed) == 0;
+}
+
+static bool checked_get(void *queue, void *data, size_t size)
+{
+    struct vyukov *q = queue;
+
+    if (q == NULL || data == NULL || q->consumer != checked_thread)
+        return false;
+    if (!vyukov_get(q, data, size, true))
+        return false;
+    return atomic_load_explicit(&q->sleeps, memory_order_relaxed) == 0;
+}
+
+/* where a program finds a library's functions */
+static bool (*volatile checked_put_entry)(void *, const void *, size_t) = checked_put;
+static bool (*volatile checked_get_entry)(void *, void *, size_t) = checked_get;
+
+static bool checked_push(void *queue, const void *data, size_t size)
+{
+    return checked_put_entry(queue, data, size);
+}
+
+static bool checked_pop(void *queue, void *data, size_t size)
+{
+    return checked_get_entry(queue, data, size);
+}
+
 static uint64_t vyukov_dropped(void *queue)
 {
     return atomic_load_explicit(&((struct vyukov *)queue)->dropped, memory_order_relaxed);
@@ -410,6 +458,7 @@ const struct peer c_peers[] = {
      locked_dropped},
     {"vyukov", HAS_PLAIN, MANY, vyukov_open, vyukov_push, vyukov_pop, vyukov_close, NULL},
     {"vyukov sized", HAS_PLAIN, MANY, sized_open, sized_push, sized_pop, vyukov_close, NULL},
+    {"vyukov checked", HAS_PLAIN, MANY, sized_open, checked_push, checked_pop, vyukov_close, NULL},
     {"vyukov mpmc", HAS_DROP, MANY, vyukov_open, vyukov_push_dropping, vyukov_pop_many,
      vyukov_close, vyukov_dropped},
     {"ck spsc", HAS_PLAIN, 1, ck_open, ck_push_spsc, ck_pop, ck_close, NULL},
