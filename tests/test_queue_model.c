@@ -364,7 +364,7 @@ static const program_t programs[] = {
 
 /* Each must be found by its program. */
 static const mutant_t mutants[] = {
-    {"plain 1", STEP_WRITE, "async_queue_enqueue", "->tail"},      /* claims without comparing */
+    {"plain 1", STEP_WRITE, "enqueue_at_once", "->tail"},          /* claims without comparing */
     {"drop", STEP_WRITE, "enqueue_usually", "->word"},             /* drops without comparing */
     {"drop", STEP_WRITE, "take_dropping", "->word"},               /* takes without comparing */
     {"clear and drop", STEP_WRITE, "clear_one", "->word"},         /* clears without comparing */

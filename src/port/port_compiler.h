@@ -26,6 +26,7 @@
 #define PORT_LIKELY(x) __builtin_expect(!!(x), 1)
 #define PORT_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define PORT_NOINLINE __attribute__((noinline))
+#define PORT_ALWAYS_INLINE inline __attribute__((always_inline))
 #define PORT_ALIGNED_CODE __attribute__((aligned(32)))
 #define PORT_PREFETCH_WRITE(p) __builtin_prefetch((p), 1, 3)
 #define PORT_PREFETCH_READ(p) __builtin_prefetch((p), 0, 3)
@@ -33,6 +34,7 @@
 #define PORT_LIKELY(x) (x)
 #define PORT_UNLIKELY(x) (x)
 #define PORT_NOINLINE
+#define PORT_ALWAYS_INLINE inline
 #define PORT_ALIGNED_CODE
 #define PORT_PREFETCH_WRITE(p) ((void)(p))
 #define PORT_PREFETCH_READ(p) ((void)(p))

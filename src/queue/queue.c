@@ -15,11 +15,11 @@
  * good.  Nothing else is ever allocated.  At most 2^28 messages and 2^19 - 1 open
  * reservations.
  *
- * Costs.  enqueue: one CAS and one copy; on a full DROP_OLDEST queue two.  dequeue and peek: one
- * copy or none, no locked instruction; with DROP_OLDEST one CAS, and a fence while a writer waits.
- * reserve: two locked instructions; commit: three.  SIGNAL_ON_DATA or a binding add one fence to
- * each enqueue, and nothing else while the other side is awake.  System calls: only to sleep, or to
- * wake one who sleeps.
+ * Costs.  enqueue: one CAS and one copy; on a full DROP_OLDEST queue two; refused: one locked
+ * addition.  dequeue and peek: one copy or none, no locked instruction; with DROP_OLDEST one CAS,
+ * and a fence while a writer waits.  reserve: two locked instructions; commit: three.
+ * SIGNAL_ON_DATA or a binding add one fence to each enqueue, and nothing else while the other side
+ * is awake.  System calls: only to sleep, or to wake one who sleeps.
  */
 #include "queue/queue_impl.h"
 #include "port/port_error.h"

@@ -209,6 +209,12 @@ static inline char *queue_slot_at(const async_queue_t *q, uint64_t number)
     return q->cells + sizeof(queue_cell_t) + (size_t)number * q->stride;
 }
 
+/* The one behind the cell, which has its number. */
+static inline char *queue_own_slot(queue_cell_t *cell)
+{
+    return (char *)(cell + 1);
+}
+
 static inline char *queue_slot(async_queue_t *q, uint32_t number)
 {
     if (PORT_LIKELY(number <= q->capacity))

@@ -78,24 +78,25 @@ static PORT_NOINLINE bool signal_sent(async_queue_t *q)
     return true;
 }
 
-/* Publishes the slot that was filled, and its size. */
-static inline bool publish(async_queue_t *q, queue_cell_t *at, uint64_t cell, size_t size,
-                           uint32_t notify)
-{
-    atomic_store_explicit(&at->size, size, memory_order_relaxed);
-    /* the same lap and slot, readable; pairs with the consumer's load of the word */
-    atomic_store_explicit(&at->word, cell + q->readable, memory_order_release);
-    return PORT_LIKELY(notify == 0) || signal_sent(q);
-}
-
-/* Apart, so that the way of the common sizes saves no registers for a call. */
-static PORT_NOINLINE bool fill(async_queue_t *q, queue_cell_t *at, uint64_t cell, const void *data,
-                               size_t size)
+/* Publishes the slot that was filled: word is the cell's own, with readable set. */
+static inline bool publish(async_queue_t *q, queue_cell_t *at, uint64_t word)
 {
     uint32_t notify = notify_of(q);
 
-    queue_copy(queue_slot(q, queue_slot_number(q, cell)), data, size);
-    return publish(q, at, cell, size, notify);
+    /* pairs with the consumer's load of the word */
+    atomic_store_explicit(&at->word, word, memory_order_release);
+    return PORT_LIKELY(notify == 0) || signal_sent(q);
+}
+
+/* Fills a claimed cell and publishes it.  Apart, so that the way of the common sizes saves no
+ * registers for a call. */
+static PORT_NOINLINE bool fill(async_queue_t *q, queue_cell_t *at, uint64_t word, const void *data,
+                               size_t size)
+{
+    atomic_store_explicit(&at->size, size, memory_order_relaxed);
+    if (PORT_LIKELY(size != 0))
+        memcpy(queue_slot(q, queue_slot_number(q, word)), data, size);
+    return publish(q, at, word);
 }
 
 /* The way through open reservations, full and closed queues: claims a cell by *tail. */
@@ -132,7 +133,7 @@ static int send(async_queue_t *q, const message_t *message)
         return err;
     queue_count_wrap(q, queue_next(q, tail));
     at = queue_cell(q, tail);
-    fill(q, at, atomic_load_explicit(&at->word, memory_order_acquire), message->data,
+    fill(q, at, atomic_load_explicit(&at->word, memory_order_acquire) + q->readable, message->data,
          message->size);
     return 0;
 }
@@ -164,72 +165,99 @@ static PORT_NOINLINE bool enqueue_slowly(async_queue_t *q, const void *data, siz
 }
 
 /*
- * The other usual ways: a cell with a slot from elsewhere, which is there after a peek or a
- * reservation, and a full DROP_OLDEST queue, where the oldest message lies just where the new one
- * goes (see queue_find_place).
+ * The other usual ways: another producer was faster; a cell with a slot from elsewhere, which is
+ * there after a peek or a reservation; a full queue.  When it drops its oldest message, that lies
+ * just where the new one goes (see queue_find_place).
  */
 static PORT_NOINLINE bool enqueue_usually(async_queue_t *q, const void *data, size_t size)
 {
     uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
-    queue_cell_t *at = queue_cell(q, tail);
-    uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
-    uint64_t lap = queue_lap(q, tail);
-    uint64_t next = queue_next(q, tail);
 
-    if ((tail & q->control_mask) != 0 || next == 0)
-        return enqueue_slowly(q, data, size);
-    if (queue_state(q, cell) != lap) {
-        if (!(q->flags & ASYNC_QUEUE_DROP_OLDEST) || queue_state(q, cell) != lap - q->readable ||
-            !atomic_compare_exchange_strong_explicit(&at->word, &cell, cell + q->readable,
-                                                     memory_order_acq_rel, memory_order_relaxed))
+    for (;;) {
+        queue_cell_t *at = queue_cell(q, tail);
+        uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
+        uint64_t lap = queue_lap(q, tail);
+        uint64_t next = queue_next(q, tail);
+
+        if ((tail & q->control_mask) != 0 || next == 0)
             return enqueue_slowly(q, data, size);
-        cell += q->readable;
+        if (queue_state(q, cell) != lap) {
+            /* A place that is not free now was not free when the tail was loaded, nor has the tail
+             * gone past it since: the queue was full then. */
+            if ((q->flags & (ASYNC_QUEUE_DROP_OLDEST | ASYNC_QUEUE_BLOCK_WRITER)) == 0 &&
+                (queue_state(q, cell) | q->readable) == lap - q->readable)
+                return queue_reject(q, EAGAIN);
+            if (!(q->flags & ASYNC_QUEUE_DROP_OLDEST) ||
+                queue_state(q, cell) != lap - q->readable ||
+                !atomic_compare_exchange_strong_explicit(&at->word, &cell, cell + q->readable,
+                                                         memory_order_acq_rel,
+                                                         memory_order_relaxed))
+                return enqueue_slowly(q, data, size);
+            cell += q->readable;
+        }
+        /* as in enqueue_at_once */
+        if (atomic_compare_exchange_strong_explicit(&q->tail, &tail, next, memory_order_seq_cst,
+                                                    memory_order_acquire))
+            return fill(q, at, cell + q->readable, data, size);
     }
-    if (!atomic_compare_exchange_strong_explicit(&q->tail, &tail, next, memory_order_seq_cst,
-                                                 memory_order_relaxed))
-        return enqueue_slowly(q, data, size);
-    return fill(q, at, cell, data, size);
 }
 
-/* The most usual way, a writable cell with one of the first slots.  No loop, and no call but the
- * last. */
-PORT_ALIGNED_CODE bool async_queue_enqueue(async_queue_t *queue, const void *data, size_t size)
+/*
+ * The most usual way, a writable cell with one of the first slots; size is not too large.  No loop,
+ * and with a constant size no call but the last.  own: the slot is most likely the cell's own, so
+ * the copy need not wait for the cell's word to know where to.
+ */
+static PORT_ALWAYS_INLINE bool enqueue_at_once(async_queue_t *q, const void *data, size_t size,
+                                               bool own)
 {
     uint64_t tail, next, cell, slot, index;
     queue_cell_t *at;
     char *to;
 
-    if (PORT_UNLIKELY(queue == NULL || data == NULL || size > queue->max_size))
-        return enqueue_slowly(queue, data, size);
-    tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
-    if (PORT_UNLIKELY((tail & queue->control_mask) != 0))
-        return enqueue_slowly(queue, data, size);
-    index = tail & queue->index_mask;
-    at = queue_cell_at(queue, index);
+    tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+    if (PORT_UNLIKELY((tail & q->control_mask) != 0))
+        return enqueue_slowly(q, data, size);
+    index = tail & q->index_mask;
+    at = queue_cell_at(q, index);
     /* pairs with the stores that free a cell */
     cell = atomic_load_explicit(&at->word, memory_order_acquire);
     /* writable in the tail's lap, and a slot of the first block: then this is its number */
     slot = cell ^ tail ^ index;
-    if (PORT_UNLIKELY(slot > queue->capacity))
-        return enqueue_usually(queue, data, size);
+    if (PORT_UNLIKELY(slot > q->capacity))
+        return enqueue_usually(q, data, size);
     next = tail + 1;
-    if (PORT_UNLIKELY(index + 1 == queue->capacity)) {
-        next += queue->lap_one - queue->capacity;
+    if (PORT_UNLIKELY(index + 1 == q->capacity)) {
+        next += q->lap_one - q->capacity;
         if (PORT_UNLIKELY(next == 0))
-            return enqueue_slowly(queue, data, size);
+            return enqueue_slowly(q, data, size);
     }
+    /* not after the CAS, which waits for all before it and makes all after it wait */
+    to = own && slot == index ? queue_own_slot(at) : queue_slot_at(q, slot);
+    cell += q->readable;
     /* acquire and release: a claim sees all that led to the state of the tail before it */
     if (PORT_UNLIKELY(!atomic_compare_exchange_strong_explicit(
-            &queue->tail, &tail, next, memory_order_seq_cst, memory_order_relaxed)))
+            &q->tail, &tail, next, memory_order_seq_cst, memory_order_relaxed)))
+        return enqueue_usually(q, data, size);
+    memcpy(to, data, size);
+    atomic_store_explicit(&at->size, size, memory_order_relaxed);
+    return publish(q, at, cell);
+}
+
+/* Apart, so that the common sizes save no registers for a call. */
+static PORT_NOINLINE bool enqueue_size(async_queue_t *q, const void *data, size_t size)
+{
+    return enqueue_at_once(q, data, size, true);
+}
+
+PORT_ALIGNED_CODE bool async_queue_enqueue(async_queue_t *queue, const void *data, size_t size)
+{
+    if (PORT_UNLIKELY(queue == NULL || data == NULL || size > queue->max_size))
         return enqueue_slowly(queue, data, size);
-    to = queue_slot_at(queue, slot);
     if (size == 64)
-        memcpy(to, data, 64);
-    else if (size == 16)
-        memcpy(to, data, 16);
-    else
-        return fill(queue, at, cell, data, size);
-    return publish(queue, at, cell, size, notify_of(queue));
+        return enqueue_at_once(queue, data, 64, false);
+    if (size == 16)
+        return enqueue_at_once(queue, data, 16, false);
+    return enqueue_size(queue, data, size);
 }
 
 bool async_queue_enqueue_timed(async_queue_t *queue, const void *data, size_t size, int timeout_ms)

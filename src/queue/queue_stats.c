@@ -95,3 +95,12 @@ void async_queue_get_stats(const async_queue_t *queue, async_queue_stats_t *stat
     stats->rejected_count = atomic_load_explicit(&queue->rejected, memory_order_relaxed);
     stats->blocked_count = atomic_load_explicit(&queue->blocked, memory_order_relaxed);
 }
+
+uint64_t async_queue_lost(const async_queue_t *queue)
+{
+    if (queue == NULL) {
+        port_error_set(EINVAL);
+        return 0;
+    }
+    return queue->lost;
+}

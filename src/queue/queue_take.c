@@ -261,6 +261,18 @@ static PORT_NOINLINE bool dequeue_slowly(async_queue_t *q, void *buffer, size_t 
     return err == 0 || port_fail_false(err);
 }
 
+/* The head's cell is writable: nothing is there. */
+static inline bool dequeue_nothing(async_queue_t *q)
+{
+    int err = EAGAIN;
+
+    /* acquire as in take_nothing, which most queues need not go through */
+    if (PORT_UNLIKELY(atomic_load_explicit(&q->closing, memory_order_acquire) != 0 ||
+                      atomic_load_explicit(&q->notify, memory_order_relaxed) != 0))
+        err = take_nothing(q);
+    return port_fail_false(err);
+}
+
 /* The usual way with DROP_OLDEST; anything else that is not usual goes by dequeue_slowly. */
 static PORT_NOINLINE bool dequeue_dropping(async_queue_t *q, void *buffer, size_t buffer_size,
                                            size_t *out_size)
@@ -276,6 +288,8 @@ static PORT_NOINLINE bool dequeue_dropping(async_queue_t *q, void *buffer, size_
     if (!(q->flags & ASYNC_QUEUE_DROP_OLDEST) || OWN(q->consumer) != own_token ||
         OWN(q->held) != QUEUE_HELD_NONE || (q->lost | q->skipped) != 0)
         return dequeue_slowly(q, buffer, buffer_size, out_size);
+    if (queue_state(q, cell) == freed - q->lap_one)
+        return dequeue_nothing(q);
     if (queue_state(q, cell) != freed - q->readable || size > buffer_size ||
         !atomic_compare_exchange_strong_explicit(&at->word, &cell, freed | q->spare_slot,
                                                  memory_order_acq_rel, memory_order_relaxed))
@@ -301,6 +315,8 @@ static PORT_NOINLINE bool dequeue_usually(async_queue_t *q, void *buffer, size_t
     /* pairs with the writer's publishing store */
     cell = atomic_load_explicit(&at->word, memory_order_acquire);
     size = atomic_load_explicit(&at->size, memory_order_relaxed);
+    if (queue_state(q, cell) == queue_lap(q, head))
+        return dequeue_nothing(q);
     if (queue_state(q, cell) != (queue_lap(q, head) | q->readable) || size > buffer_size)
         return dequeue_slowly(q, buffer, buffer_size, out_size);
     queue_copy(buffer, queue_slot(q, queue_slot_number(q, cell)), size);
@@ -310,11 +326,43 @@ static PORT_NOINLINE bool dequeue_usually(async_queue_t *q, void *buffer, size_t
     return true;
 }
 
-/* The most usual way, as that of async_queue_enqueue(). */
+/* Frees a cell of which the bytes have been read: word is its own, writable in the next lap. */
+static inline bool free_taken(async_queue_t *q, queue_cell_t *at, uint64_t word)
+{
+    /* pairs with the producers' load */
+    atomic_store_explicit(&at->word, word, memory_order_release);
+    /* as in places_freed */
+    if (PORT_UNLIKELY(atomic_load_explicit(&q->blocking, memory_order_relaxed) != 0))
+        return place_freed_taken(q);
+    return true;
+}
+
+/* The rest of the most usual way for the other sizes.  Apart, so that the common ones save no
+ * registers for a call. */
+static PORT_NOINLINE bool take(async_queue_t *q, void *buffer, size_t buffer_size, size_t *out_size,
+                               queue_cell_t *at, uint64_t cell)
+{
+    uint64_t head = OWN(q->head);
+    uint64_t slot = cell ^ queue_lap(q, head) ^ q->readable;
+    size_t size = atomic_load_explicit(&at->size, memory_order_relaxed);
+    const char *from;
+
+    if (PORT_UNLIKELY(size > buffer_size || slot > q->capacity))
+        return dequeue_usually(q, buffer, buffer_size, out_size);
+    /* most likely its own, so that the copy need not wait for the word to know where from */
+    from = slot == (head & q->index_mask) ? queue_own_slot(at) : queue_slot_at(q, slot);
+    SET(q->head, queue_next(q, head));
+    if (out_size != NULL)
+        *out_size = size;
+    memcpy(buffer, from, size);
+    return free_taken(q, at, cell + q->readable);
+}
+
+/* The most usual way, as enqueue_at_once() of queue_send.c. */
 PORT_ALIGNED_CODE bool async_queue_dequeue(async_queue_t *queue, void *buffer, size_t buffer_size,
                                            size_t *out_size)
 {
-    uint64_t head, cell, slot, index;
+    uint64_t head, cell, slot;
     const char *from;
     queue_cell_t *at;
     size_t size;
@@ -324,34 +372,25 @@ PORT_ALIGNED_CODE bool async_queue_dequeue(async_queue_t *queue, void *buffer, s
     if (PORT_UNLIKELY(queue->usual_consumer != own_token))
         return dequeue_dropping(queue, buffer, buffer_size, out_size);
     head = OWN(queue->head);
-    index = head & queue->index_mask;
-    at = queue_cell_at(queue, index);
+    at = queue_cell(queue, head);
     /* pairs with the writer's publishing store */
     cell = atomic_load_explicit(&at->word, memory_order_acquire);
     size = atomic_load_explicit(&at->size, memory_order_relaxed);
+    if (size != 64 && size != 16)
+        return take(queue, buffer, buffer_size, out_size, at, cell);
     /* readable in the head's lap, and a slot of the first block: then this is its number */
-    slot = cell ^ head ^ index ^ queue->readable;
-    if (PORT_UNLIKELY(slot > queue->capacity || size > buffer_size))
+    slot = cell ^ queue_lap(queue, head) ^ queue->readable;
+    if (PORT_UNLIKELY(size > buffer_size || slot > queue->capacity))
         return dequeue_usually(queue, buffer, buffer_size, out_size);
+    SET(queue->head, queue_next(queue, head));
+    if (out_size != NULL)
+        *out_size = size;
     from = queue_slot_at(queue, slot);
     if (size == 64)
         memcpy(buffer, from, 64);
-    else if (size == 16)
-        memcpy(buffer, from, 16);
     else
-        return dequeue_usually(queue, buffer, buffer_size, out_size);
-    if (out_size != NULL)
-        *out_size = size;
-    head += 1;
-    if (PORT_UNLIKELY(index + 1 == queue->capacity))
-        head += queue->lap_one - queue->capacity;
-    SET(queue->head, head);
-    /* the bytes have been read: writable in the next lap; pairs with the producers' load */
-    atomic_store_explicit(&at->word, cell + queue->readable, memory_order_release);
-    /* as in places_freed */
-    if (PORT_UNLIKELY(atomic_load_explicit(&queue->blocking, memory_order_relaxed) != 0))
-        return place_freed_taken(queue);
-    return true;
+        memcpy(buffer, from, 16);
+    return free_taken(queue, at, cell + queue->readable);
 }
 
 const void *async_queue_peek(async_queue_t *queue, size_t *out_size)
@@ -462,13 +501,4 @@ void async_queue_clear(async_queue_t *queue)
     queue_wake_writers(queue);
     if (atomic_load_explicit(&queue->notify, memory_order_relaxed) & QUEUE_NOTIFY_HOOK)
         queue_rearm(queue);
-}
-
-uint64_t async_queue_lost(const async_queue_t *queue)
-{
-    if (queue == NULL) {
-        port_error_set(EINVAL);
-        return 0;
-    }
-    return queue->lost;
 }
