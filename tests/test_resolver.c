@@ -344,6 +344,8 @@ START_TEST(test_options)
     options.size = sizeof(options);
     options.engine = "none";
     refuses(&options, ENOTSUP);
+    options.engine = "";
+    refuses(&options, ENOTSUP);
     /* an older program, which knows the first two fields, does not choose the engine */
     options.size = offsetof(async_resolver_options_t, max_in_flight);
     remake(&options);
