@@ -5,10 +5,11 @@
  *     bench/runtime [-c TEXT[,TEXT...]] [-r ROUNDS] [ROW...]
  *
  * -c chooses the candidates whose names contain a TEXT, -r gives each row so many rounds.
- * Every row measures all candidates in turn, several rounds, and prints medians and ratios to the
- * first one: all see the same state of the machine.  "cpu" is processor time of the process that
- * runs the loop, which other programs disturb least; where nothing runs beside the loop it is the
- * measure.
+ *
+ * Every row measures all candidates, in another order each round, and prints medians and ratios to
+ * the first one: all see the same state of the machine.  bench/runtime-table makes one table of the
+ * outputs of several runs.  "cpu" is processor time of the process that runs the loop, which other
+ * programs disturb least; where nothing runs beside the loop it is the measure.
  */
 #include "runtime.h"
 
@@ -50,6 +51,10 @@ static const loop_kind_t *const kinds[] = {
     {                              \
         "cpu ns/event", "ns/event" \
     }
+#define THREADS                \
+    {                          \
+        "ns/event", "events/s" \
+    }
 #define TIMERS                                            \
     {                                                     \
         "re-arm cpu ns", "cancel cpu ns", "expire cpu ns" \
@@ -69,6 +74,8 @@ static const row_t rows[] = {
     {"ring1", "1 socketpair passing 1 token", RING, 15, 1, 1, measure_ring},
     {"ring100", "100 socketpairs passing 100 tokens", RING, 15, 100, 100, measure_ring},
     {"ring5000", "5,000 socketpairs passing 100 tokens", RING, 15, 5000, 100, measure_ring},
+    {"threads1", "a loop with 100 socketpairs, in 1 thread", THREADS, 5, 100, 1, measure_threads},
+    {"threads2", "a loop with 100 socketpairs in each of 2 threads", THREADS, 5, 100, 2, measure_threads},
     {"change", "changes of one descriptor, made effective", {"modify cpu ns", "add cpu ns", "remove cpu ns"},
      15, 1000, 10, measure_change},
     {"timers", "100,000 timers, in random order", TIMERS, 5, 100000, 0, measure_timers},
@@ -141,26 +148,50 @@ static bool takes_part(const row_t *row, const loop_kind_t *kind)
     return kind->only == NULL;
 }
 
+/* Another order for each round: what one leaves behind, in caches and in the kernel, is not always
+ * the same one's burden. */
+static void shuffle(size_t *order, size_t count)
+{
+    static uint64_t state;
+
+    if (state == 0)
+        state = bench_now() | 1;
+    for (size_t i = 0; i < count; i++) {
+        size_t j = (size_t)(next_random(&state) % (i + 1));
+
+        order[i] = order[j];
+        order[j] = i;
+    }
+}
+
 static void run_row(const row_t *row, int rounds, const loop_kind_t *const *candidates,
                     size_t count)
 {
     static double values[MOST_CANDIDATES][COLUMNS][MOST_ROUNDS];
     const loop_kind_t *taking[MOST_CANDIDATES];
-    size_t taken = 0;
+    bool taken[MOST_CANDIDATES] = {false};
+    size_t order[MOST_CANDIDATES], takers = 0;
 
     for (int round = 0; round < rounds; round++) {
-        taken = 0;
-        for (size_t k = 0; k < count; k++) {
+        shuffle(order, count);
+        for (size_t i = 0; i < count; i++) {
+            size_t k = order[i];
             double once[COLUMNS] = {0};
 
             if (!takes_part(row, candidates[k]) || !row->measure(row, candidates[k], once))
                 continue;
+            taken[k] = true;
             for (size_t c = 0; c < COLUMNS; c++)
-                values[taken][c][round] = once[c];
-            taking[taken++] = candidates[k];
+                values[k][c][round] = once[c];
         }
     }
-    print_row(row, rounds, taking, taken, values);
+    for (size_t k = 0; k < count; k++) {
+        if (!taken[k])
+            continue;
+        memmove(values[takers], values[k], sizeof(values[k]));
+        taking[takers++] = candidates[k];
+    }
+    print_row(row, rounds, taking, takers, values);
 }
 
 /* ---- The canary: a cache line that goes to and fro between two threads. ---- */

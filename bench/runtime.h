@@ -25,6 +25,7 @@ struct row {
 bool measure_burst(const row_t *row, const loop_kind_t *kind, double *values);
 bool measure_wake(const row_t *row, const loop_kind_t *kind, double *values);
 bool measure_ring(const row_t *row, const loop_kind_t *kind, double *values);
+bool measure_threads(const row_t *row, const loop_kind_t *kind, double *values);
 bool measure_change(const row_t *row, const loop_kind_t *kind, double *values);
 bool measure_timers(const row_t *row, const loop_kind_t *kind, double *values);
 bool measure_memory(const row_t *row, const loop_kind_t *kind, double *values);

@@ -197,6 +197,29 @@ static void free_ring(ring_t *ring)
     free(ring->members);
 }
 
+/* A ring in a loop, with its tokens, after a tenth of the events. */
+static void start_ring(ring_t *ring, const loop_kind_t *kind, size_t count, size_t tokens,
+                       size_t events)
+{
+    make_ring(ring, count);
+    ring->loop = kind->open(kind);
+    for (size_t i = 0; i < count; i++)
+        kind->watch(ring->loop, &ring->members[i].watch, LOOP_READ);
+    for (size_t i = 0; i < tokens; i++)
+        bench_check(write(ring->members[i * (count / tokens)].out, "t", 1) == 1, "write");
+    ring->left = events / 10;
+    kind->run(ring->loop);
+    ring->left = events;
+}
+
+static void end_ring(ring_t *ring, const loop_kind_t *kind)
+{
+    for (size_t i = 0; i < ring->count; i++)
+        kind->unwatch(ring->loop, &ring->members[i].watch);
+    kind->close(ring->loop);
+    free_ring(ring);
+}
+
 bool measure_ring(const row_t *row, const loop_kind_t *kind, double *values)
 {
     size_t events = kind->slow ? 2000 : 20000;
@@ -205,24 +228,64 @@ bool measure_ring(const row_t *row, const loop_kind_t *kind, double *values)
 
     if (kind->watch == NULL || (row->size > 1000 && !kind->many && !kind->slow))
         return false;
-    make_ring(&ring, row->size);
-    ring.loop = kind->open(kind);
-    for (size_t i = 0; i < ring.count; i++)
-        kind->watch(ring.loop, &ring.members[i].watch, LOOP_READ);
-    for (size_t i = 0; i < row->count; i++)
-        bench_check(write(ring.members[i * (ring.count / row->count)].out, "t", 1) == 1, "write");
-    ring.left = events / 10;
-    kind->run(ring.loop);
-    ring.left = events;
+    start_ring(&ring, kind, row->size, row->count, events);
     start = bench_now();
     start_cpu = cpu_now();
     kind->run(ring.loop);
     values[0] = (double)(cpu_now() - start_cpu) / (double)events;
     values[1] = (double)(bench_now() - start) / (double)events;
-    for (size_t i = 0; i < ring.count; i++)
-        kind->unwatch(ring.loop, &ring.members[i].watch);
-    kind->close(ring.loop);
-    free_ring(&ring);
+    end_ring(&ring, kind);
+    return true;
+}
+
+/* ---- A loop in each of several threads. ---- */
+
+typedef struct ring_thread {
+    const loop_kind_t *kind;
+    pthread_barrier_t *barrier;
+    size_t count, events;
+    uint64_t started, ended;
+} ring_thread_t;
+
+static void *run_ring(void *arg)
+{
+    ring_thread_t *thread = arg;
+    ring_t ring = {.count = 0};
+
+    start_ring(&ring, thread->kind, thread->count, thread->count, thread->events);
+    pthread_barrier_wait(thread->barrier);
+    thread->started = bench_now();
+    thread->kind->run(ring.loop);
+    thread->ended = bench_now();
+    pthread_barrier_wait(thread->barrier);
+    end_ring(&ring, thread->kind);
+    return NULL;
+}
+
+bool measure_threads(const row_t *row, const loop_kind_t *kind, double *values)
+{
+    size_t events = 50000;
+    pthread_barrier_t barrier;
+    ring_thread_t threads[8];
+    pthread_t ids[8];
+    uint64_t started = UINT64_MAX, ended = 0;
+
+    if (kind->watch == NULL || kind->slow)
+        return false;
+    pthread_barrier_init(&barrier, NULL, (unsigned)row->count);
+    for (size_t i = 0; i < row->count; i++) {
+        threads[i] = (ring_thread_t){
+            .kind = kind, .barrier = &barrier, .count = row->size, .events = events};
+        bench_check(pthread_create(&ids[i], NULL, run_ring, &threads[i]) == 0, "pthread_create");
+    }
+    for (size_t i = 0; i < row->count; i++) {
+        pthread_join(ids[i], NULL);
+        started = threads[i].started < started ? threads[i].started : started;
+        ended = threads[i].ended > ended ? threads[i].ended : ended;
+    }
+    pthread_barrier_destroy(&barrier);
+    values[0] = (double)(ended - started) / (double)(events * row->count);
+    values[1] = 1e9 / values[0];
     return true;
 }
 
