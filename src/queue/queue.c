@@ -77,6 +77,7 @@ static void set_start(async_queue_t *q, uint64_t left)
     atomic_init(&q->bind_tail, first);
     atomic_init(&q->consumer, UINT64_MAX);
     q->usual_consumer = UINT64_MAX;
+    q->usual_dropper = UINT64_MAX;
     q->spare_slot = (uint32_t)n;
 }
 

@@ -100,6 +100,7 @@ struct async_queue {
     /* ---- The consumer's; the atomics are read by get_stats, is_empty and bind too. */
     alignas(PORT_CACHE_LINE) _Atomic uint64_t head; /* position; with DROP_OLDEST a lower bound */
     uint64_t usual_consumer;    /* consumer; ~0 with DROP_OLDEST or when held, lost or skipped */
+    uint64_t usual_dropper;     /* the same with DROP_OLDEST; ~0 without */
     _Atomic uint64_t delivered; /* with DROP_OLDEST; else it follows from the head */
     _Atomic uint64_t discarded; /* positions before head that were dropped or cleared */
     _Atomic uint64_t consumer;  /* the thread that last called dequeue or peek; ~0: none */
