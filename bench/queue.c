@@ -228,6 +228,7 @@ int main(int argc, char **argv)
     asked = argv + optind;
     asked_count = argc - optind;
     add_peers(c_peers, name_count, names);
+    add_peers(vyukov_peers, name_count, names);
     add_peers(dpdk_peers, name_count, names);
     add_peers(list_peers, name_count, names);
     add_peers(cxx_peers, name_count, names);

@@ -30,10 +30,14 @@ extern "C" {
 #endif
 
 /* Each array ends with a NULL name. */
-extern const struct peer c_peers[];    /* queue_peers_c.c */
-extern const struct peer dpdk_peers[]; /* queue_peers_dpdk.c */
-extern const struct peer list_peers[]; /* queue_peers_list.c */
-extern const struct peer cxx_peers[];  /* queue_peers.cc */
+extern const struct peer c_peers[];      /* queue_peers_c.c */
+extern const struct peer vyukov_peers[]; /* queue_peers_vyukov.c */
+extern const struct peer dpdk_peers[];   /* queue_peers_dpdk.c */
+extern const struct peer list_peers[];   /* queue_peers_list.c */
+extern const struct peer cxx_peers[];    /* queue_peers.cc */
+
+/* Zeroed, at the start of a line; free() takes it. */
+void *peer_allocate(size_t size);
 
 #ifdef __cplusplus
 }
