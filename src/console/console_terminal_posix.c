@@ -148,15 +148,6 @@ static void on_fatal(int signum)
     errno = saved;
 }
 
-static void on_continue(int signum)
-{
-    int saved = errno;
-
-    (void)signum;
-    console_terminal_reapply();
-    errno = saved;
-}
-
 static void install(int signum, void (*handler)(int), int flags)
 {
     struct sigaction action;
@@ -180,6 +171,10 @@ static void uninstall(int signum, void (*handler)(int))
         signal(signum, SIG_DFL);
 }
 
+/* How many on_stop() are under way, which have the default action in place of their handler. Signal
+ * handlers only, of the threads that do not block SIGTSTP. */
+static _Atomic unsigned stopping;
+
 /* Whoever reads the terminal while the process is stopped finds it as it was. */
 static void on_stop(int signum)
 {
@@ -188,6 +183,7 @@ static void on_stop(int signum)
 
     if (is_ours())
         put_back();
+    atomic_fetch_add_explicit(&stopping, 1, memory_order_relaxed);
     signal(signum, SIG_DFL);
     raise(signum);
     sigemptyset(&set);
@@ -198,6 +194,19 @@ static void on_stop(int signum)
         install(signum, on_stop, SA_RESTART);
         console_terminal_reapply();
     }
+    atomic_fetch_sub_explicit(&stopping, 1, memory_order_relaxed);
+    errno = saved;
+}
+
+/* Runs before on_stop goes on: whoever sees the modes again may type the next ^Z at once. */
+static void on_continue(int signum)
+{
+    int saved = errno;
+
+    (void)signum;
+    if (is_ours() && atomic_load_explicit(&stopping, memory_order_relaxed) != 0)
+        install(SIGTSTP, on_stop, SA_RESTART);
+    console_terminal_reapply();
     errno = saved;
 }
 
