@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,8 @@ typedef struct {
     } pair[PAIRS];
 } notes_t;
 
-static notes_t *notes; /* shared with forked children */
+static notes_t *notes; /* shared with forked children, which write while their parent waits */
+static pthread_mutex_t notes_lock = PTHREAD_MUTEX_INITIALIZER; /* workers and jobs write, too */
 
 static const struct {
     const char *name;
@@ -54,6 +56,7 @@ void errors_note(const char *name, int code, int holds, const char *file, int li
 {
     int seen = errno, last = async_last_error();
 
+    pthread_mutex_lock(&notes_lock);
     if (!holds || seen != code || last != code) {
         fprintf(stderr, "FAIL: %s:%d: %s %s; errno %d, async_last_error() %d, not %d (%s)\n", file,
                 line, name, holds ? "fails" : "does not fail", seen, last, code, strerror(code));
@@ -62,6 +65,7 @@ void errors_note(const char *name, int code, int holds, const char *file, int li
     snprintf(notes->pair[notes->count].name, sizeof notes->pair[0].name, "%s", name);
     notes->pair[notes->count].code = code;
     notes->count += notes->count < PAIRS - 1;
+    pthread_mutex_unlock(&notes_lock);
 }
 
 void errors_rest(int ms)
