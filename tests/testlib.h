@@ -139,7 +139,8 @@ int tl_thread_count(void);         /* -1: the system does not tell */
 int tl_settle_threads(int wanted); /* waits until no more than wanted are there; returns how many */
 void tl_setenv(const char *name, const char *value); /* value NULL: unset */
 
-int tl_signal(void); /* the number of a signal that add_signal takes and raise() sends */
+int tl_signal(void);      /* the number of a signal that add_signal takes and raise() sends */
+int tl_last_signal(void); /* the last number; POSIX */
 
 /* Of the calling thread; false, 0, -1: the system does not tell. */
 bool tl_thread_name(char *name, size_t size);

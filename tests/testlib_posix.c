@@ -220,6 +220,20 @@ int tl_signal(void)
     return SIGUSR1;
 }
 
+/* What goes ahead of the test: valgrind, qemu; "" where nothing does. */
+static const char *runner(void)
+{
+    const char *text = getenv("TEST_RUNNER");
+
+    return text != NULL ? text : "";
+}
+
+int tl_last_signal(void)
+{
+    /* valgrind and qemu keep the last ones to themselves */
+    return runner()[0] != '\0' ? SIGRTMAX - 3 : SIGRTMAX;
+}
+
 #ifdef __linux__
 bool tl_thread_name(char *name, size_t size)
 {
@@ -242,8 +256,8 @@ long tl_context_switches(void)
 {
     struct rusage usage;
 
-    if (getenv("TEST_RUNNER") != NULL)
-        return -1; /* valgrind and qemu wait for locks of their own */
+    if (strstr(runner(), "qemu") != NULL)
+        return -1; /* it waits for locks of its own */
     return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : -1;
 }
 #else

@@ -40,12 +40,13 @@
 #define PORT_PREFETCH_READ(p) ((void)(p))
 #endif
 
-/* Asks for the line of p to be this processor's own before it is written.  gcc's built-in asks for
- * a copy only, unless told of this instruction; an x86-64 processor without it ignores it. */
+/* Asks for the line of the address p, which may be that of nothing, to be this processor's own
+ * before it is written.  gcc's built-in asks for a copy only, unless told of this instruction; an
+ * x86-64 processor without it ignores it. */
 #if defined(__GNUC__) && defined(__x86_64__)
 #define PORT_PREFETCH_OWN(p) __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(p)))
 #else
-#define PORT_PREFETCH_OWN(p) PORT_PREFETCH_WRITE(p)
+#define PORT_PREFETCH_OWN(p) PORT_PREFETCH_WRITE((const char *)(p))
 #endif
 
 /* Tells the processor that a spin loop turns. */

@@ -79,12 +79,18 @@ struct async_runtime {
  * published before, or at least claimed, sequentially consistent. */
 void runtime_notify(async_runtime_t *runtime);
 
+/* runtime_is_inherited(), inline. */
+static inline bool runtime_of_parent(const async_runtime_t *runtime)
+{
+    return runtime->fork_generation != port_fork_generation();
+}
+
 /* The ladder's first two steps of every public function.  0, EINVAL or EPERM. */
 static inline int runtime_check(const async_runtime_t *runtime)
 {
     if (runtime == NULL)
         return EINVAL;
-    return runtime->fork_generation != port_fork_generation() ? EPERM : 0;
+    return runtime_of_parent(runtime) ? EPERM : 0;
 }
 
 #endif /* RUNTIME_H */

@@ -154,7 +154,7 @@ int runtime_completion_post(runtime_completions_t *c, uintptr_t key, uintptr_t d
     directory = atomic_load_explicit(&c->directory, memory_order_acquire);
     cell = &directory->chunks[(ticket / COMPLETION_CHUNK) & directory->mask]
                 ->cells[ticket % COMPLETION_CHUNK];
-    PORT_PREFETCH_OWN((char *)cell + PREFETCH_AHEAD);
+    PORT_PREFETCH_OWN((uintptr_t)cell + PREFETCH_AHEAD);
     cell->key = key;
     cell->data = data;
     /* Releases key and data to the acquire loads of published. */

@@ -16,7 +16,7 @@
 
 bool runtime_is_inherited(const async_runtime_t *runtime)
 {
-    return runtime->fork_generation != port_fork_generation();
+    return runtime_of_parent(runtime);
 }
 
 void runtime_hold(async_runtime_t *runtime)
