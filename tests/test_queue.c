@@ -372,6 +372,55 @@ START_TEST(clear_keeps_the_peeked_message)
 }
 END_TEST
 
+START_TEST(what_did_not_fit_is_not_peeked)
+{
+    static const uint32_t flags[] = {0, DROP, BLOCK};
+
+    for (unsigned f = 0; f < 3; f++) {
+        async_queue_t *q = async_queue_create(3, 16, flags[f]);
+
+        ck_assert(put(q, 1));
+        async_queue_clear(q);
+        ck_assert(put(q, 2));
+        ck_assert(put(q, 3));
+        FAILS(async_queue_dequeue(q, NULL, 0, NULL), EMSGSIZE);
+        /* it was not taken: nothing to release, nothing lost before it yet */
+        async_queue_release(q);
+        ck_assert_uint_eq(async_queue_lost(q), 0);
+        check_stats(q, 3, 0, 1, 2);
+        ck_assert_int_eq(get(q), 2);
+        ck_assert_uint_eq(async_queue_lost(q), 1);
+        FAILS(async_queue_dequeue(q, NULL, 0, NULL), EMSGSIZE);
+        async_queue_clear(q);
+        check_stats(q, 3, 1, 2, 0);
+        ck_assert(async_queue_is_empty(q));
+        ck_assert(put(q, 4));
+        ck_assert_int_eq(get(q), 4);
+        ck_assert_uint_eq(async_queue_lost(q), 1);
+        async_queue_destroy(q);
+    }
+}
+END_TEST
+
+START_TEST(clear_after_drops_beside_a_peeked_message)
+{
+    async_queue_t *q = async_queue_create(2, 16, DROP);
+
+    ck_assert(put(q, 1));
+    ck_assert_ptr_nonnull(async_queue_peek(q, NULL));
+    for (int i = 2; i < 6; i++)
+        ck_assert(put(q, i));
+    async_queue_clear(q);
+    check_stats(q, 5, 0, 4, 1);
+    async_queue_release(q);
+    ck_assert(put(q, 6));
+    ck_assert_int_eq(get(q), 6);
+    ck_assert_uint_eq(async_queue_lost(q), 4);
+    check_stats(q, 6, 2, 4, 0);
+    async_queue_destroy(q);
+}
+END_TEST
+
 START_TEST(reservations)
 {
     static const uint32_t flags[] = {0, DROP, BLOCK};
@@ -601,6 +650,8 @@ int main(void)
     tcase_add_test(tc, clear_counts_as_lost);
     tcase_add_test(tc, peek_and_release);
     tcase_add_test(tc, clear_keeps_the_peeked_message);
+    tcase_add_test(tc, what_did_not_fit_is_not_peeked);
+    tcase_add_test(tc, clear_after_drops_beside_a_peeked_message);
     tcase_add_test(tc, reservations);
     tcase_add_test(tc, foreign_slots);
     tcase_add_test(tc, reservation_and_drop);

@@ -97,7 +97,8 @@ static PORT_NOINLINE bool place_freed_taken(async_queue_t *q)
 static void count_skipped(async_queue_t *q, uint64_t position)
 {
     uint64_t gap = queue_distance(q, OWN(q->head), position);
-    uint64_t before = OWN(q->delivered) + OWN(q->discarded);
+    uint64_t held = OWN(q->held) != QUEUE_HELD_NONE;
+    uint64_t before = OWN(q->delivered) + OWN(q->discarded) + held;
     uint64_t tail, whole;
 
     /* counted from the first position on, so that it also holds more drops than there are positions
@@ -127,10 +128,11 @@ static void set_usual(async_queue_t *q)
 }
 
 /* Frees the head's cell with the spare slot in it and keeps the message. */
-static void hold_detached(async_queue_t *q, uint64_t cell, size_t size)
+static void hold_detached(async_queue_t *q, uint64_t cell, size_t size, bool shown)
 {
     q->held_slot = queue_slot_number(q, cell);
     q->held_size = size;
+    q->held_shown = shown;
     SET(q->head, queue_next(q, OWN(q->head)));
     atomic_store_explicit(&q->held, QUEUE_HELD_DETACHED, memory_order_release);
 }
@@ -159,8 +161,7 @@ static int take_dropping(async_queue_t *q)
         freed = (queue_lap(q, head) + q->lap_one) | q->spare_slot;
         if (atomic_compare_exchange_strong_explicit(&at->word, &cell, freed, memory_order_acq_rel,
                                                     memory_order_acquire)) {
-            hold_detached(q, cell, size);
-            set_lost(q);
+            hold_detached(q, cell, size, false);
             return 0;
         }
     }
@@ -209,9 +210,12 @@ static PORT_NOINLINE int dequeue_detached(async_queue_t *q, void *buffer, size_t
         err = take_dropping(q);
     if (err == 0)
         err = deliver(buffer, buffer_size, out_size, queue_slot(q, q->held_slot), q->held_size);
-    if (err == 0)
-        free_held(q);
-    return err;
+    if (err != 0)
+        return err;
+    if (!q->held_shown)
+        set_lost(q);
+    free_held(q);
+    return 0;
 }
 
 static PORT_NOINLINE int dequeue_in_place(async_queue_t *q, void *buffer, size_t buffer_size,
@@ -425,6 +429,9 @@ const void *async_queue_peek(async_queue_t *queue, size_t *out_size)
     if (err != 0)
         return port_fail_null(err);
     if (OWN(queue->held) == QUEUE_HELD_DETACHED) {
+        if (!queue->held_shown)
+            set_lost(queue);
+        queue->held_shown = true;
         if (out_size != NULL)
             *out_size = queue->held_size;
         return queue_slot(queue, queue->held_slot);
@@ -449,7 +456,8 @@ void async_queue_release(async_queue_t *queue)
     if (queue == NULL || OWN(queue->held) == QUEUE_HELD_NONE)
         return;
     if (OWN(queue->held) == QUEUE_HELD_DETACHED) {
-        free_held(queue);
+        if (queue->held_shown)
+            free_held(queue);
         set_usual(queue);
         return;
     }
@@ -466,10 +474,19 @@ static void detach_peeked(async_queue_t *q)
     queue_cell_t *at = queue_cell(q, head);
     uint64_t cell = atomic_load_explicit(&at->word, memory_order_relaxed);
 
-    hold_detached(q, cell, atomic_load_explicit(&at->size, memory_order_relaxed));
+    hold_detached(q, cell, atomic_load_explicit(&at->size, memory_order_relaxed), true);
     /* the spare's last reader was this thread; pairs with the producers' load */
     atomic_store_explicit(&at->word, (queue_lap(q, head) + q->lap_one) | q->spare_slot,
                           memory_order_release);
+}
+
+/* Discards a message that the consumer holds because it did not fit into a buffer. */
+static void discard_held(async_queue_t *q)
+{
+    q->spare_slot = q->held_slot;
+    q->skipped++;
+    SET(q->discarded, OWN(q->discarded) + 1);
+    atomic_store_explicit(&q->held, QUEUE_HELD_NONE, memory_order_release);
 }
 
 /* Discards one position before end; false: its writer is still in its copy. */
@@ -497,6 +514,8 @@ void async_queue_clear(async_queue_t *queue)
         return;
     if (OWN(queue->held) == QUEUE_HELD_IN_PLACE)
         detach_peeked(queue);
+    else if (OWN(queue->held) == QUEUE_HELD_DETACHED && !queue->held_shown)
+        discard_held(queue);
     tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
     if (queue->flags & ASYNC_QUEUE_DROP_OLDEST) {
         oldest = queue_oldest(queue, OWN(queue->head), &tail);
