@@ -273,6 +273,25 @@ START_TEST(rest)
 }
 END_TEST
 
+/* The CR of a key that came as CR and LF is given back, too. */
+START_TEST(rest_of_keys)
+{
+    const char *next = "a\r\nb";
+    console_lines_t lines;
+    size_t left = 4;
+    char saved[8];
+
+    ck_assert_int_eq(console_lines_init(&lines, 8), 0);
+    ck_assert_uint_eq(console_lines_next(&lines, &next, &left, true), 2);
+    ck_assert_uint_eq(console_lines_next(&lines, &next, &left, true), 2);
+    ck_assert_str_eq(lines.text, "\n");
+    ck_assert_uint_eq(console_lines_rest(&lines) + left, 3);
+    console_lines_save(&lines, saved);
+    ck_assert_mem_eq(saved, "\r\n", 2);
+    console_lines_deinit(&lines);
+}
+END_TEST
+
 static bool refuse(size_t size)
 {
     (void)size;
@@ -306,6 +325,7 @@ int main(void)
     tcase_add_test(tcase, keys);
     tcase_add_test(tcase, keys_after_a_part_of_a_line);
     tcase_add_test(tcase, rest);
+    tcase_add_test(tcase, rest_of_keys);
     tcase_add_test(tcase, no_memory);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -144,18 +144,22 @@ static bool key_continues(const console_lines_t *lines, char byte)
  * character is waited for. */
 static size_t next_key(console_lines_t *lines, const char **input, size_t *size)
 {
-    if (lines->cr && *size > 0) {
+    if (lines->cr && *size > 0 && **input != '\n') {
+        lines->text[lines->fill++] = '\r';
         lines->cr = false;
-        if (**input != '\n') {
-            lines->text[lines->fill++] = '\r';
-            return hand_out(lines, lines->fill);
-        }
+        return hand_out(lines, lines->fill);
     }
     while (*size > 0) {
         if (lines->fill > 0 && !key_continues(lines, **input))
             return hand_out(lines, lines->fill);
-        if (**input == '\r' && *size > 1 && (*input)[1] == '\n')
+        if (**input == '\r' && *size > 1 && (*input)[1] == '\n') {
+            lines->cr = true;
             ++*input, --*size;
+        }
+        if (**input == '\n') {
+            lines->crlf = lines->cr;
+            lines->cr = false;
+        }
         lines->text[lines->fill++] = **input;
         ++*input, --*size;
         if (lines->fill == lines->limit)
