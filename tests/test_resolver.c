@@ -90,6 +90,15 @@ START_TEST(test_service_names)
 }
 END_TEST
 
+static void expect_status_now(int status)
+{
+    async_resolver_result_t *result = take_now();
+
+    ck_assert_ptr_nonnull(result);
+    ck_assert_int_eq(result->status, status);
+    async_resolver_free_result(result);
+}
+
 /* No thread, no query, and the result is there when lookup returns. */
 START_TEST(test_numeric)
 {
@@ -115,10 +124,15 @@ START_TEST(test_numeric)
         ck_assert_str_eq(result->host, cases[i].host);
         async_resolver_free_result(result);
     }
+    /* also when the rest of the question is wrong */
+    ask_with("192.0.2.1", "https", AF_INET, AI_NUMERICSERV);
+    expect_status_now(EAI_NONAME);
+    ask_with("192.0.2.1", "no-such-service", AF_INET, 0);
+    expect_status_now(EAI_SERVICE);
     /* announced as others are */
     ask("192.0.2.1");
     ck_assert_int_eq(async_runtime_wait(loop, &(async_event_t){0}, 1, 10000), 1);
-    expect(7, 0, 0);
+    expect(9, 0, 0);
     ck_assert_uint_eq(thread_count(), threads);
     ck_assert_uint_eq(dns_responder_total(dns), 0);
     ck_assert_uint_eq(stats_of(resolver).forward_misses, 0);

@@ -32,6 +32,19 @@ static bool looks_numeric(const char *host)
     return host[0] >= '0' && host[0] <= '9' && host[strspn(host, "0123456789abcdefABCDEFxX.")] == 0;
 }
 
+/* Whatever is wrong with the rest of the question. */
+static bool is_address(const char *host)
+{
+    struct addrinfo hints, *list = NULL;
+
+    memset(&hints, 0, sizeof(hints));
+    hints.ai_flags = AI_NUMERICHOST;
+    if (getaddrinfo(host, NULL, &hints, &list) != 0)
+        return false;
+    freeaddrinfo(list);
+    return true;
+}
+
 bool resolver_numeric_answer(const resolver_question_t *question, resolver_outcome_t *outcome)
 {
     const char *host = question->host, *service = question->service;
@@ -56,8 +69,8 @@ bool resolver_numeric_answer(const resolver_question_t *question, resolver_outco
     resolver_question_hints(question, &hints);
     hints.ai_flags |= AI_NUMERICHOST;
     status = getaddrinfo(host, service, &hints, &list);
-    /* "no such name" says here that it is no address after all */
-    if (!final && status == EAI_NONAME)
+    /* "no such name" says that it is no address after all, or something about the service */
+    if (!final && status == EAI_NONAME && !is_address(host))
         return false;
     resolver_outcome_of_list(outcome, status, errno, list);
     return true;
