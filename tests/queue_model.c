@@ -14,41 +14,33 @@
  * test_queue_model.c.
  */
 #include "queue_model.h"
+#include "queue_atomics.h"
 
 #include <setjmp.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#undef atomic_load_explicit
-#undef atomic_store_explicit
-#undef atomic_exchange_explicit
-#undef atomic_compare_exchange_strong_explicit
-#undef atomic_compare_exchange_weak_explicit
-#undef atomic_fetch_add_explicit
-#undef atomic_fetch_sub_explicit
-#undef atomic_fetch_or_explicit
 #undef atomic_thread_fence
 /* step() is false for a mutant: a load gives 0, a store or addition is left out, a compare is
  * blind. */
 #define atomic_load_explicit(p, order) \
-    (step(__func__, #p, STEP_READ, order) ? __atomic_load_n(p, order) : 0)
+    (step(__func__, #p, STEP_READ, order) ? raw_load(p, order) : 0)
 #define atomic_store_explicit(p, value, order) \
-    (step(__func__, #p, STEP_WRITE, order) ? __atomic_store_n(p, value, __ATOMIC_SEQ_CST) : (void)0)
+    (step(__func__, #p, STEP_WRITE, order) ? raw_store(p, value, memory_order_seq_cst) : (void)0)
 #define atomic_exchange_explicit(p, value, order) \
-    (step(__func__, #p, STEP_WRITE, order) ? __atomic_exchange_n(p, value, order) : 0)
-#define atomic_compare_exchange_strong_explicit(p, old, new, yes, no)                           \
-    (step(__func__, #p, STEP_WRITE, yes) ? __atomic_compare_exchange_n(p, old, new, 0, yes, no) \
-                                         : (__atomic_store_n(p, new, __ATOMIC_SEQ_CST), true))
+    (step(__func__, #p, STEP_WRITE, order) ? raw_exchange(p, value, order) : 0)
+#define atomic_compare_exchange_strong_explicit(p, old, new, yes, no)                        \
+    (step(__func__, #p, STEP_WRITE, yes) ? raw_compare_exchange_strong(p, old, new, yes, no) \
+                                         : (raw_store(p, new, memory_order_seq_cst), true))
 #define atomic_compare_exchange_weak_explicit(p, old, new, yes, no) \
     atomic_compare_exchange_strong_explicit(p, old, new, yes, no)
 #define atomic_fetch_add_explicit(p, value, order) \
-    (step(__func__, #p, STEP_WRITE, order) ? __atomic_fetch_add(p, value, order) : *(p))
+    (step(__func__, #p, STEP_WRITE, order) ? raw_fetch_add(p, value, order) : *(p))
 #define atomic_fetch_sub_explicit(p, value, order) \
-    (step(__func__, #p, STEP_WRITE, order) ? __atomic_fetch_sub(p, value, order) : *(p))
+    (step(__func__, #p, STEP_WRITE, order) ? raw_fetch_sub(p, value, order) : *(p))
 #define atomic_fetch_or_explicit(p, value, order) \
-    (step(__func__, #p, STEP_WRITE, order) ? __atomic_fetch_or(p, value, order) : *(p))
+    (step(__func__, #p, STEP_WRITE, order) ? raw_fetch_or(p, value, order) : *(p))
 #define atomic_thread_fence(order) ((void)(order))
 
 #include "port/port_eventcount.c"
@@ -217,7 +209,7 @@ void wake_fibers(const void *word, int count)
 int port_futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline)
 {
     step(__func__, "word", STEP_READ, memory_order_seq_cst);
-    if (__atomic_load_n(word, memory_order_seq_cst) != expected)
+    if (raw_load(word, memory_order_seq_cst) != expected)
         return 0;
     if (deadline == PORT_DEADLINE_NEVER) {
         sleep_fiber(word);

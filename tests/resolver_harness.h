@@ -9,10 +9,10 @@
 
 #include "dns_namespace.h"
 #include "dns_responder.h"
+#include "testcheck.h"
 
 #include <asyncrt.h>
 
-#include <check.h>
 #include <stdbool.h>
 
 #define RESOLVER_KEY ((uintptr_t)0x7265736f)

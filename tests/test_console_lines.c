@@ -2,8 +2,8 @@
 /* The line splitter, without a terminal: every division of the input into reads. */
 #include "console/console_lines.h"
 #include "port/port_memory.h"
+#include "testcheck.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>

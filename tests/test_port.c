@@ -10,8 +10,8 @@
 #include "port/port_memory.h"
 #include "port/port_mutex.h"
 #include "port/port_thread.h"
+#include "testcheck.h"
 
-#include <check.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>

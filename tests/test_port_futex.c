@@ -7,8 +7,8 @@
 #include "port/port_eventcount.h"
 #include "port/port_futex.h"
 #include "port/port_thread.h"
+#include "testcheck.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>

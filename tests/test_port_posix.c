@@ -5,8 +5,8 @@
 #include "port/port_clock.h"
 #include "port/port_fork.h"
 #include "port/port_thread.h"
+#include "testcheck.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The queue's contract as one thread sees it, all three policies. */
+#include "testcheck.h"
+
 #include <asyncrt.h>
 
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #include "port/port_memory.h"
 #include "port/port_thread.h"
 #include "queue/queue_impl.h"
+#include "testcheck.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -103,7 +103,7 @@ static void wrap_around(size_t n, uint32_t flags, uint64_t left, unsigned seed)
                 taken++;
                 break;
             }
-            /* fall through */
+            __attribute__((fallthrough));
         default:
             if (held == 0 && first == next) {
                 ck_assert_int_eq(get(q), -1);

@@ -6,8 +6,8 @@
  */
 #include "queue_stress.h"
 #include "port/port_thread.h"
+#include "queue_atomics.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 static void step(void)
@@ -21,24 +21,16 @@ static void step(void)
         port_thread_yield();
 }
 
-#undef atomic_load_explicit
-#undef atomic_store_explicit
-#undef atomic_exchange_explicit
-#undef atomic_compare_exchange_strong_explicit
-#undef atomic_compare_exchange_weak_explicit
-#undef atomic_fetch_add_explicit
-#undef atomic_fetch_sub_explicit
-#undef atomic_fetch_or_explicit
-#define atomic_load_explicit(p, order) (step(), __atomic_load_n(p, order))
-#define atomic_store_explicit(p, value, order) (step(), __atomic_store_n(p, value, order))
-#define atomic_exchange_explicit(p, value, order) (step(), __atomic_exchange_n(p, value, order))
+#define atomic_load_explicit(p, order) (step(), raw_load(p, order))
+#define atomic_store_explicit(p, value, order) (step(), raw_store(p, value, order))
+#define atomic_exchange_explicit(p, value, order) (step(), raw_exchange(p, value, order))
 #define atomic_compare_exchange_strong_explicit(p, old, new, yes, no) \
-    (step(), __atomic_compare_exchange_n(p, old, new, 0, yes, no))
+    (step(), raw_compare_exchange_strong(p, old, new, yes, no))
 #define atomic_compare_exchange_weak_explicit(p, old, new, yes, no) \
-    (step(), __atomic_compare_exchange_n(p, old, new, 1, yes, no))
-#define atomic_fetch_add_explicit(p, value, order) (step(), __atomic_fetch_add(p, value, order))
-#define atomic_fetch_sub_explicit(p, value, order) (step(), __atomic_fetch_sub(p, value, order))
-#define atomic_fetch_or_explicit(p, value, order) (step(), __atomic_fetch_or(p, value, order))
+    (step(), raw_compare_exchange_weak(p, old, new, yes, no))
+#define atomic_fetch_add_explicit(p, value, order) (step(), raw_fetch_add(p, value, order))
+#define atomic_fetch_sub_explicit(p, value, order) (step(), raw_fetch_sub(p, value, order))
+#define atomic_fetch_or_explicit(p, value, order) (step(), raw_fetch_or(p, value, order))
 
 #include "queue/queue.c"
 #include "queue/queue_bind.c"

@@ -4,8 +4,8 @@
  */
 #include "port/port_memory.h"
 #include "resolver/resolver_cache.h"
+#include "testcheck.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

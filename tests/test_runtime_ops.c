@@ -118,7 +118,7 @@ START_TEST(test_reads_in_order)
     tl_send_text(fds[1], "aaaabbbbcccc");
     for (int i = 0; i < 3; i++) {
         expect_read(buffers[i], 4);
-        ck_assert_mem_eq(buffers[i], "aaaabbbbcccc" + 4 * i, 4);
+        ck_assert_mem_eq(buffers[i], &"aaaabbbbcccc"[4 * i], 4);
     }
     tl_quiet(runtime);
 }

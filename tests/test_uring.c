@@ -3,9 +3,10 @@
  * What the io_uring backend promises to sandboxes: it is refused in words where the system call is
  * refused, and is not touched when nobody asks for it.
  */
+#include "testcheck.h"
+
 #include <asyncrt.h>
 
-#include <check.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -8,8 +8,9 @@
 #ifndef TESTLIB_H
 #define TESTLIB_H
 
+#include "testcheck.h"
+
 #include <asyncrt.h>
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
