@@ -3,16 +3,19 @@
  * What src/port promises where there are POSIX threads, signals and forks.
  */
 #include "port/port_clock.h"
+#include "port/port_fd.h"
 #include "port/port_fork.h"
 #include "port/port_thread.h"
 #include "testcheck.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -167,6 +170,92 @@ START_TEST(fork_changes_the_generation)
 }
 END_TEST
 
+/* ---- descriptors ---- */
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) != -1;
+}
+
+static void close_standard(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        close(fd);
+}
+
+static struct rlimit limits;
+
+static void limit_descriptors(rlim_t limit)
+{
+    struct rlimit lower;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limits), 0);
+    lower = limits;
+    lower.rlim_cur = limit;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &lower), 0);
+}
+
+static void lift_limit(void)
+{
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limits), 0);
+}
+
+START_TEST(fd_moves_above_the_standard_ones)
+{
+    int high = open("/dev/null", O_RDONLY | O_CLOEXEC), fd = high, copy;
+
+    ck_assert_int_eq(port_fd_above_standard(&fd), 0);
+    ck_assert_int_eq(fd, high);
+    close_standard();
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ck_assert_int_eq(fd, 0);
+    ck_assert_int_eq(port_fd_above_standard(&fd), 0);
+    ck_assert_int_gt(fd, STDERR_FILENO);
+    ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    ck_assert(!is_open(0));
+    fd = open("/nowhere", O_RDONLY);
+    ck_assert_int_eq(port_fd_above_standard(&fd), ENOENT);
+    ck_assert_int_eq(port_fd_copy(-1, &copy), EBADF);
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    limit_descriptors(2);
+    ck_assert_int_eq(port_fd_above_standard(&fd), EMFILE);
+    lift_limit();
+    ck_assert_int_eq(fd, -1);
+    ck_assert(!is_open(0));
+}
+END_TEST
+
+START_TEST(fd_pipe_is_whole_or_not_there)
+{
+    int ends[2], fails = 0;
+
+    close_standard();
+    for (rlim_t limit = 0; limit < 16; limit++) {
+        int err;
+
+        limit_descriptors(limit);
+        err = port_fd_pipe(ends);
+        lift_limit();
+        for (int fd = 0; fd <= STDERR_FILENO; fd++)
+            ck_assert(!is_open(fd));
+        for (int i = 0; i < 2; i++) {
+            if (err != 0) {
+                ck_assert_int_eq(err, EMFILE);
+                ck_assert_int_eq(ends[i], -1);
+            } else {
+                ck_assert_int_gt(ends[i], STDERR_FILENO);
+                ck_assert_int_eq(fcntl(ends[i], F_GETFD), FD_CLOEXEC);
+                ck_assert_int_ne(fcntl(ends[i], F_GETFL) & O_NONBLOCK, 0);
+                close(ends[i]);
+            }
+        }
+        fails += err != 0;
+    }
+    ck_assert_int_gt(fails, 3); /* without room for either end, for the second, for a move */
+    ck_assert_int_lt(fails, 16);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("port_posix");
@@ -180,6 +269,8 @@ int main(void)
     tcase_add_test(tcase, thread_on_exit_runs_for_pthread_exit_only);
     tcase_add_test(tcase, thread_sleep_survives_signals);
     tcase_add_test(tcase, fork_changes_the_generation);
+    tcase_add_test(tcase, fd_moves_above_the_standard_ones);
+    tcase_add_test(tcase, fd_pipe_is_whole_or_not_there);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

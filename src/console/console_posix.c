@@ -14,6 +14,7 @@
  */
 #include "console/console_platform.h"
 #include "console/console_terminal_posix.h"
+#include "port/port_fd.h"
 #include "port/port_memory.h"
 #include "runtime/runtime_console.h"
 #include "runtime/runtime_wakefd.h"
@@ -58,9 +59,12 @@ static struct {
 static int reopen(int fd)
 {
     char path[32];
+    int opened;
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    opened = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    (void)port_fd_above_standard(&opened);
+    return opened;
 }
 
 static void take_kept(console_input_t *input, const struct stat *st)
@@ -79,11 +83,11 @@ static void take_kept(console_input_t *input, const struct stat *st)
 static int open_files(console_input_t *input)
 {
     struct stat st;
-    int err = 0;
+    int err = port_fd_copy(STDIN_FILENO, &input->fd);
 
-    /* never 0 to 2: those of the program may be closed just now */
-    input->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (input->fd == -1 || fstat(input->fd, &st) != 0)
+    if (err != 0)
+        return err;
+    if (fstat(input->fd, &st) != 0)
         return errno;
     input->is_socket = S_ISSOCK(st.st_mode);
     if (input->type == ASYNC_CONSOLE_TYPE_REAL)

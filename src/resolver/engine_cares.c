@@ -14,6 +14,7 @@
 #include "port/port_memory.h"
 #include "port/port_thread.h"
 #include "resolver/cares_query.h"
+#include "resolver/cares_socket.h"
 #include "resolver/resolver_engine.h"
 #include "runtime/runtime_wakefd.h"
 
@@ -109,6 +110,7 @@ static int open_channel(cares_state_t *state, const char *servers)
     rc = ares_init_options(&state->channel, &options, ARES_OPT_SOCK_STATE_CB);
     if (rc != ARES_SUCCESS)
         return rc == ARES_ENOMEM ? ENOMEM : ENOTSUP;
+    cares_socket_use(state->channel);
     if (servers == NULL)
         return 0;
     rc = ares_set_servers_ports_csv(state->channel, servers);

@@ -12,6 +12,7 @@
 #include "config.h"
 
 #include "port/port_clock.h"
+#include "port/port_fd.h"
 #include "port/port_memory.h"
 #include "runtime/backend.h"
 #include "runtime/runtime_wakefd.h"
@@ -76,8 +77,9 @@ static int make_set(const runtime_wakefd_t *wakefd, int *set)
     int err;
 
     *set = epoll_create1(EPOLL_CLOEXEC);
-    if (*set < 0)
-        return errno;
+    err = port_fd_above_standard(set);
+    if (err != 0)
+        return err;
     if (epoll_ctl(*set, EPOLL_CTL_ADD, wakefd->fd, &event) == 0)
         return 0;
     err = errno;

@@ -19,6 +19,7 @@
  * the ring polls and the transfer is runtime_transfer's, which raises no SIGPIPE and never blocks.
  */
 #include "port/port_clock.h"
+#include "port/port_fd.h"
 #include "port/port_memory.h"
 #include "runtime/backend.h"
 #include "runtime/runtime_transfer.h"
@@ -75,6 +76,16 @@ static uring_operation_t *own(backend_operation_t *op)
 
 /* ---- open and close ---- */
 
+static int move_ring(struct io_uring *ring)
+{
+    int fd = ring->ring_fd, err = port_fd_above_standard(&fd);
+
+    ring->ring_fd = ring->enter_ring_fd = fd;
+    if (err != 0)
+        io_uring_queue_exit(ring);
+    return err;
+}
+
 static int open_ring(struct io_uring *ring)
 {
     const unsigned basic = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
@@ -89,6 +100,7 @@ static int open_ring(struct io_uring *ring)
     }
     switch (err) {
     case 0:
+        return move_ring(ring);
     case ENOMEM:
     case EMFILE:
     case ENFILE:
@@ -471,14 +483,13 @@ static int get_fd(void *arg, async_fd_t *fd)
     struct epoll_event event = {.events = EPOLLIN};
 
     if (state->nested_fd < 0) {
-        int outer = epoll_create1(EPOLL_CLOEXEC);
+        int outer = epoll_create1(EPOLL_CLOEXEC), err = port_fd_above_standard(&outer);
 
-        if (outer < 0)
-            return errno;
+        if (err != 0)
+            return err;
         if (epoll_ctl(outer, EPOLL_CTL_ADD, state->set_fd, &event) != 0 ||
             epoll_ctl(outer, EPOLL_CTL_ADD, state->ring.ring_fd, &event) != 0) {
-            int err = errno;
-
+            err = errno;
             close(outer);
             return err;
         }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/runtime_identity.h"
+#include "port/port_fd.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -8,7 +9,7 @@
 int runtime_identity_open(runtime_identity_t *identity)
 {
     identity->set = epoll_create1(EPOLL_CLOEXEC);
-    return identity->set >= 0 ? 0 : errno;
+    return port_fd_above_standard(&identity->set);
 }
 
 void runtime_identity_close(runtime_identity_t *identity)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/runtime_wakefd.h"
+#include "port/port_fd.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -8,8 +9,12 @@
 
 int runtime_wakefd_open(runtime_wakefd_t *wakefd)
 {
-    wakefd->fd = wakefd->writer = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return wakefd->fd >= 0 ? 0 : errno;
+    int err;
+
+    wakefd->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    err = port_fd_above_standard(&wakefd->fd);
+    wakefd->writer = wakefd->fd;
+    return err;
 }
 
 void runtime_wakefd_close(runtime_wakefd_t *wakefd)

@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/runtime_wakefd.h"
+#include "port/port_fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 int runtime_wakefd_open(runtime_wakefd_t *wakefd)
 {
-    int fds[2];
+    int ends[2] = {-1, -1}, err = port_fd_pipe(ends);
 
-    /* Another thread's fork and exec in between may inherit them; pipe2() is not everywhere. */
-    if (pipe(fds) != 0)
-        return errno;
-    for (int i = 0; i < 2; i++) {
-        fcntl(fds[i], F_SETFD, FD_CLOEXEC);
-        fcntl(fds[i], F_SETFL, O_NONBLOCK);
-    }
-    wakefd->fd = fds[0];
-    wakefd->writer = fds[1];
-    return 0;
+    wakefd->fd = ends[0];
+    wakefd->writer = ends[1];
+    return err;
 }
 
 void runtime_wakefd_close(runtime_wakefd_t *wakefd)

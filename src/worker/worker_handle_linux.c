@@ -3,6 +3,7 @@
  * The stop handle on Linux: an eventfd, whose number is what is packed.
  */
 #include "worker/worker_handle.h"
+#include "port/port_fd.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -11,12 +12,12 @@
 int worker_handle_get(worker_handle_t *handle, async_handle_t *out)
 {
     uint64_t made = atomic_load_explicit(&handle->made, memory_order_acquire);
-    int fd;
 
     if (made == WORKER_HANDLE_NONE) {
-        fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (fd == -1)
-            return errno == ENODEV ? ENFILE : errno;
+        int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), err = port_fd_above_standard(&fd);
+
+        if (err != 0)
+            return err == ENODEV ? ENFILE : err;
         /* pairs with the load in worker_handle_signal */
         if (atomic_compare_exchange_strong_explicit(&handle->made, &made, (uint64_t)fd,
                                                     memory_order_seq_cst, memory_order_acquire))

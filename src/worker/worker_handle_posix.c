@@ -3,9 +3,9 @@
  * The stop handle where there is no eventfd: a pipe, whose two ends are packed into one word.
  */
 #include "worker/worker_handle.h"
+#include "port/port_fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 static int read_end(uint64_t made)
@@ -20,20 +20,10 @@ static int write_end(uint64_t made)
 
 static int make(uint64_t *made)
 {
-    int ends[2];
+    int ends[2], err = port_fd_pipe(ends);
 
-    /* pipe2() is not everywhere; a fork between the calls is the price where it is missing */
-    if (pipe(ends) == -1)
-        return errno;
-    for (int i = 0; i < 2; i++)
-        if (fcntl(ends[i], F_SETFD, FD_CLOEXEC) == -1 ||
-            fcntl(ends[i], F_SETFL, O_NONBLOCK) == -1) {
-            int err = errno;
-
-            close(ends[0]);
-            close(ends[1]);
-            return err;
-        }
+    if (err != 0)
+        return err;
     *made = (uint64_t)ends[0] << 32 | (uint64_t)ends[1];
     return 0;
 }
