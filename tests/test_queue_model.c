@@ -221,10 +221,18 @@ static void wait_for_all(unsigned self)
     while (!world.finished) {
         if (!async_queue_wait(world.queue, -1) && errno != EPIPE)
             break_promise("wait without end fails");
-        /* a dropper may take the message away again */
-        if (!take_one() && !world.finished && (program->flags & ASYNC_QUEUE_DROP_OLDEST) == 0)
+        /* a dropper may take the message away again, and puts his own in its place */
+        if (!take_one() && !world.finished)
             break_promise("wait for nothing");
     }
+}
+
+/* What wait has promised is there, whoever drops it. */
+static void wait_and_take(unsigned self)
+{
+    (void)self;
+    if (!async_queue_wait(world.queue, -1) || !take_one())
+        break_promise("wait for nothing");
 }
 
 static void on_announce(queue_hook_t *hook)
@@ -354,7 +362,8 @@ static const program_t programs[] = {
     {"wait and close", 2, SIGNAL, 0, {one_send, send_and_close, wait_for_all}},
     {"wait for a reservation", 1, SIGNAL, LARGE, {reserve_and_close, one_send, wait_for_all}},
     {"wait for an abandon", 1, SIGNAL, 0, {abandon_after_close, one_send, wait_for_all}},
-    {"wait and drop", 1, DROP | SIGNAL, LARGE, {one_send, send_and_close, wait_for_all}},
+    {"wait and drop", 1, DROP | SIGNAL, 0, {one_send, one_send, wait_and_take}},
+    {"wait and drop 1", 1, DROP | SIGNAL, LARGE, {one_send, send_and_close, wait_for_all}},
     {"bound", 2, 0, BOUND, {one_send, one_send, serve_two}},
     {"bound, blocking", 1, BLOCK, BOUND, {one_send, one_send, serve_two}},
     {"bound, reserved", 2, 0, BOUND, {one_reserved, one_send, serve_two}},

@@ -108,6 +108,7 @@ struct async_queue {
     uint32_t spare_slot;        /* the consumer's own; none while held is DETACHED */
     uint32_t held_slot;
     bool held_shown; /* DETACHED: by peek; else it did not fit into a dequeue's buffer */
+    bool promised;   /* with DROP_OLDEST: wait has said that a message is there */
     size_t held_size;
     uint64_t lost;    /* before the last message shown or delivered */
     uint64_t skipped; /* discarded since then */

@@ -13,6 +13,9 @@
 #define OWN(field) atomic_load_explicit(&(field), memory_order_relaxed)
 #define SET(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
 
+/* How often the processor is given to a producer whose message wait has promised: milliseconds. */
+#define PROMISE_YIELDS 5000u
+
 uint64_t queue_oldest(const async_queue_t *q, uint64_t head, uint64_t *tail)
 {
     for (;;) {
@@ -117,7 +120,7 @@ static void set_lost(async_queue_t *q)
     q->skipped = 0;
 }
 
-/* After a change of held, lost, skipped or the consumer. */
+/* After a call that may have changed held, lost, skipped or the consumer: ends wait's promise. */
 static void set_usual(async_queue_t *q)
 {
     bool drops = (q->flags & ASYNC_QUEUE_DROP_OLDEST) != 0;
@@ -125,6 +128,7 @@ static void set_usual(async_queue_t *q)
 
     q->usual_consumer = usual && !drops ? OWN(q->consumer) : UINT64_MAX;
     q->usual_dropper = usual && drops ? OWN(q->consumer) : UINT64_MAX;
+    q->promised = false;
 }
 
 /* Frees the head's cell with the spare slot in it and keeps the message. */
@@ -137,18 +141,42 @@ static void hold_detached(async_queue_t *q, uint64_t cell, size_t size, bool sho
     atomic_store_explicit(&q->held, QUEUE_HELD_DETACHED, memory_order_release);
 }
 
+/*
+ * DROP_OLDEST: wait has said that a message is there, and producers have dropped it since, and all
+ * others.  Then another one is about to come, which is late only if its producer is stopped; but
+ * for a producer who, having dropped, met a close, or a reservation of the place.
+ */
+static bool is_coming(const async_queue_t *q, unsigned turn)
+{
+    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+
+    if (!q->promised || turn >= q->spin + PROMISE_YIELDS)
+        return false;
+    if (queue_position(q, tail) == OWN(q->head) &&
+        (queue_closed(q, tail) || queue_reserved(q, tail) != 0))
+        return false;
+    if (turn < q->spin)
+        port_cpu_relax();
+    else
+        port_thread_yield();
+    return true;
+}
+
 /* DROP_OLDEST: makes the oldest message the consumer's own. */
 static int take_dropping(async_queue_t *q)
 {
-    for (;;) {
+    for (unsigned turn = 0;;) {
         uint64_t head = OWN(q->head), cell, freed, tail;
         queue_cell_t *at = queue_cell(q, head);
         size_t size;
 
         /* pairs with the writer's publishing store */
         cell = atomic_load_explicit(&at->word, memory_order_acquire);
-        if (queue_state(q, cell) == queue_lap(q, head))
-            return take_nothing(q);
+        if (queue_state(q, cell) == queue_lap(q, head)) {
+            if (!is_coming(q, turn++))
+                return take_nothing(q);
+            continue;
+        }
         if (queue_state(q, cell) != (queue_lap(q, head) | q->readable)) {
             uint64_t oldest = queue_oldest(q, head, &tail);
 

@@ -140,10 +140,15 @@ PORT_NOINLINE void queue_signal(async_queue_t *q)
 }
 
 /* 0: a message is there; EPIPE; EAGAIN. */
-static int look(const async_queue_t *q)
+static int look(async_queue_t *q)
 {
-    if (queue_ready(q))
+    if (queue_ready(q)) {
+        if (q->flags & ASYNC_QUEUE_DROP_OLDEST) { /* it may be dropped until it is taken */
+            q->promised = true;
+            q->usual_dropper = UINT64_MAX;
+        }
         return 0;
+    }
     return queue_finished(q) ? EPIPE : EAGAIN;
 }
 
