@@ -440,6 +440,57 @@ START_TEST(test_no_descriptors)
 }
 END_TEST
 
+/* A hang-up on a descriptor that is to be silent does not keep out what is to be heard. */
+START_TEST(test_silent_hangups_take_no_place)
+{
+    enum { SILENT = 3 };
+    async_fd_t pairs[SILENT][2];
+    async_event_t events[2];
+
+    TL_OK(async_runtime_add(runtime, fds[0], READ, NULL));
+    for (int i = 0; i < SILENT; i++) {
+        tl_pair(pairs[i]);
+        TL_OK(async_runtime_add(runtime, pairs[i][0], 0, NULL));
+        tl_close(pairs[i][1]);
+        pairs[i][1] = ASYNC_INVALID_FD;
+    }
+    ck_assert_int_eq(write(fds[1], "x", 1), 1);
+    for (int i = 0; i < SILENT; i++) {
+        ck_assert_int_eq(async_runtime_wait(runtime, events, 1, 0), 1);
+        ck_assert_int_eq(events[0].fd, fds[0]);
+    }
+    for (int i = 0; i < SILENT; i++) {
+        TL_OK(async_runtime_modify(runtime, pairs[i][0], READ, NULL));
+        TL_OK(async_runtime_modify(runtime, pairs[i][0], 0, NULL));
+    }
+    TL_OK(async_runtime_post_completion(runtime, 1, 2));
+    ck_assert_int_eq(async_runtime_wait(runtime, events, 2, 0), 2);
+    for (int i = 0; i < SILENT; i++)
+        tl_close_pair(pairs[i]);
+}
+END_TEST
+
+/* Nor does one that was closed without remove. */
+START_TEST(test_closed_one_takes_no_turn)
+{
+    async_fd_t pairs[3][2];
+    async_event_t events[4];
+
+    for (int i = 0; i < 3; i++) {
+        tl_pair(pairs[i]);
+        TL_OK(async_runtime_add(runtime, pairs[i][0], READ, NULL));
+    }
+    tl_send_text(pairs[1][1], "x");
+    tl_expect_io(runtime, pairs[1][0], READ, NULL);
+    tl_send_text(pairs[2][1], "x");
+    tl_close(pairs[0][0]);
+    pairs[0][0] = ASYNC_INVALID_FD;
+    ck_assert_int_eq(async_runtime_wait(runtime, events, 4, 0), 2);
+    for (int i = 0; i < 3; i++)
+        tl_close_pair(pairs[i]);
+}
+END_TEST
+
 static void add_cases(Suite *suite)
 {
     TCase *tcase = tl_case(suite, "kinds");
@@ -460,6 +511,8 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, test_dup2_over_a_registered_number);
     tcase_add_test(tcase, test_high_number);
     tcase_add_test(tcase, test_thousands);
+    tcase_add_test(tcase, test_silent_hangups_take_no_place);
+    tcase_add_test(tcase, test_closed_one_takes_no_turn);
 
     tcase = tl_case(suite, "standard input");
     tcase_add_checked_fixture(tcase, setup, teardown);

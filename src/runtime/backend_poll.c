@@ -306,8 +306,10 @@ static void report_all(poll_state_t *state, int ready, int budget)
             ready--;
             if (!closed)
                 budget--;
-            if (!report(state, place))
+            if (!report(state, place)) {
+                left++; /* another entry has come here, which may have had its turn already */
                 continue;
+            }
         }
         place++;
     }

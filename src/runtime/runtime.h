@@ -73,6 +73,7 @@ struct async_runtime {
     /* Loop thread, within wait: where backend_report_ready puts its events. */
     async_event_t *ready;
     int ready_count;
+    bool unwanted; /* the backend has reported what the program does not want to hear */
 };
 
 /* Any thread, also in a signal handler: wakes the loop if it sleeps.  What it is to find has been

@@ -267,6 +267,7 @@ bool backend_report_ready(async_runtime_t *runtime, async_fd_t fd, uint32_t gene
     } else if (served) {
         return true; /* what waited for operations stays armed: more of them are likely */
     }
+    runtime->unwanted |= events == 0;
     /* Nobody wants what the backend waits for, or a ONESHOT has ended beside waiting operations. */
     (void)runtime_interest_update(runtime, fd, registration);
     return true;

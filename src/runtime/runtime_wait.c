@@ -194,13 +194,21 @@ static void hand_out(async_runtime_t *runtime, wait_call_t *call, uint32_t chose
 
 /* ---- Asking the system. ---- */
 
+/* A hang-up on a silent descriptor comes once or twice before it is parked, and may have taken the
+ * place of an event: then the system is asked again. */
 static int fetch(async_runtime_t *runtime, wait_call_t *call, int budget, uint64_t timeout_ns)
 {
+    size_t turns = 2 * runtime->table.registered;
     int err;
 
     runtime->ready = call->events;
     runtime->ready_count = 0;
-    err = runtime->backend->wait(runtime->backend_state, budget, timeout_ns);
+    do {
+        runtime->unwanted = false;
+        err = runtime->backend->wait(runtime->backend_state, budget, timeout_ns);
+        timeout_ns = 0;
+    } while (err == 0 && runtime->unwanted && runtime->ready_count == 0 &&
+             runtime->operations.finished == NULL && turns-- > 0);
     call->count = runtime->ready_count;
     runtime->io_events += (uint64_t)runtime->ready_count;
     return err;
