@@ -12,6 +12,7 @@
 #define BOUND 4u       /* to world.hook, from the start */
 #define CLEARS 8u      /* the losses of a clear at the end are told to nobody */
 #define NO_BARRIER 16u /* on a system without one for all threads */
+#define WIDE 32u       /* messages of 16 bytes rather than 2, and positions far from their end */
 
 enum fiber_state { FIBER_RUNS, FIBER_YIELDS, FIBER_SLEEPS, FIBER_DONE };
 

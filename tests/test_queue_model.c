@@ -13,7 +13,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- The pieces of the programs.  A message is its sender and its number. */
+/* ---- The pieces of the programs.  A message is its sender and its number; its last two bytes are
+ * the same again. */
+
+#define WIDE_SIZE 16u
+
+static size_t message_size(void)
+{
+    return (program->kind & WIDE) != 0 ? WIDE_SIZE : 2;
+}
+
+static void write_message(unsigned char *m, unsigned self, unsigned number)
+{
+    size_t size = message_size();
+
+    m[0] = m[size - 2] = (unsigned char)self;
+    m[1] = m[size - 1] = (unsigned char)number;
+}
 
 static void sent(unsigned self, unsigned number, bool yes)
 {
@@ -25,26 +41,27 @@ static void sent(unsigned self, unsigned number, bool yes)
 
 static void send_one(unsigned self, unsigned number)
 {
-    unsigned char m[2] = {(unsigned char)self, (unsigned char)number};
+    unsigned char m[WIDE_SIZE] = {0};
 
-    sent(self, number, async_queue_enqueue(world.queue, m, sizeof(m)));
+    write_message(m, self, number);
+    sent(self, number, async_queue_enqueue(world.queue, m, message_size()));
 }
 
 static void send_waiting(unsigned self, unsigned number)
 {
-    unsigned char m[2] = {(unsigned char)self, (unsigned char)number};
+    unsigned char m[WIDE_SIZE] = {0};
 
-    sent(self, number, async_queue_enqueue_timed(world.queue, m, sizeof(m), -1));
+    write_message(m, self, number);
+    sent(self, number, async_queue_enqueue_timed(world.queue, m, message_size(), -1));
 }
 
 static void send_reserved(unsigned self, unsigned number)
 {
-    unsigned char *m = async_queue_reserve(world.queue, 2);
+    unsigned char *m = async_queue_reserve(world.queue, message_size());
 
     if (m != NULL) {
-        m[0] = (unsigned char)self;
-        m[1] = (unsigned char)number;
-        async_queue_commit(world.queue, m, 2);
+        write_message(m, self, number);
+        async_queue_commit(world.queue, m, message_size());
     }
     sent(self, number, m != NULL);
 }
@@ -70,16 +87,18 @@ static void log_message(const unsigned char *m)
 
 static bool take_one(void)
 {
-    unsigned char m[2] = {99, 99};
+    unsigned char m[WIDE_SIZE] = {99, 99};
     size_t size = 0;
 
-    if (!async_queue_dequeue(world.queue, m, sizeof(m), &size)) {
+    if (!async_queue_dequeue(world.queue, m, message_size(), &size)) {
         if (errno == EPIPE)
             world.finished = true;
         return false;
     }
-    if (size != 2)
+    if (size != message_size())
         break_promise("the size of a message");
+    else if (m[0] != m[size - 2] || m[1] != m[size - 1])
+        break_promise("a torn message");
     log_message(m);
     return true;
 }
@@ -342,6 +361,10 @@ static const program_t programs[] = {
     {"drop", 1, DROP, 0, {one_send, one_send, peek_and_take}},
     {"drop 1", 1, DROP, LARGE, {two_sends, one_send, peek_and_take}},
     {"drop 2", 2, DROP, LARGE, {two_sends, two_sends, three_takes}},
+    {"drop, wide", 1, DROP, WIDE, {one_send, one_send, three_takes}},
+    {"drop 1, wide", 1, DROP, LARGE | WIDE, {one_send, two_sends, three_takes}},
+    {"drop 2, wide", 2, DROP, LARGE | WIDE, {two_sends, two_sends, three_takes}},
+    {"reserve and drop, wide", 1, DROP, LARGE | WIDE, {one_reserved, two_sends, three_takes}},
     {"drop with room", 3, DROP, NEVER_WAITS, {one_send, two_sends, peek_and_take}},
     {"reserve 1", 1, 0, 0, {reserve_and_send, one_reserved, three_takes}},
     {"reserve 2", 2, 0, LARGE, {reserve_and_send, abandon_and_send, three_takes}},
@@ -376,6 +399,7 @@ static const mutant_t mutants[] = {
     {"plain 1", STEP_WRITE, "enqueue_at_once", "->tail"},          /* claims without comparing */
     {"drop", STEP_WRITE, "enqueue_usually", "->word"},             /* drops without comparing */
     {"drop", STEP_WRITE, "take_dropping", "->word"},               /* takes without comparing */
+    {"drop, wide", STEP_WRITE, "take_head", "->word"},             /* the same */
     {"clear and drop", STEP_WRITE, "clear_one", "->word"},         /* clears without comparing */
     {"reserve 1", STEP_WRITE, "settle", "mark"},                   /* a commit is forgotten */
     {"reserve 2", STEP_WRITE, "async_queue_abandon", "->tail"},    /* a place is not given back */

@@ -15,9 +15,10 @@
  * slot is at any time in one cell, in one reservation, in the stack of spares, or the consumer's.
  *
  * Cells and slots lie in turn, slot i behind cell i, and there is one slot more, the consumer's.
- * A cell has its own slot until a consumer or a reservation brings another.  So a message usually
- * lies in lines that follow each other, and those of its neighbours; a cell apart from its bytes
- * would be one line more to move from processor to processor for each message.
+ * A cell has its own slot until a peek, a reservation or, with DROP_OLDEST, a message of more than
+ * QUEUE_SMALL bytes brings another.  So a message usually lies in lines that follow each other, and
+ * those of its neighbours; a cell apart from its bytes would be one line more to move from
+ * processor to processor for each message.
  *
  * Invariants.  Cells are freed in the order of positions.  A state (T, r) of the tail is reached
  * only when the cell of position T + r - 1 was seen writable, so the places of r open reservations
@@ -41,6 +42,8 @@
 #define QUEUE_RESERVED_MAX ((UINT64_C(1) << (QUEUE_CONTROL_BITS - 1)) - 1)
 #define QUEUE_INDEX_BITS_MAX 28u
 #define QUEUE_CAPACITY_MAX (UINT64_C(1) << QUEUE_INDEX_BITS_MAX)
+/* Bytes that a DROP_OLDEST queue's consumer copies before it takes them. */
+#define QUEUE_SMALL 64u
 
 /* word: written by whoever owns the cell's next step (see above), release; read with acquire.
  * size: written by the claimer before it publishes the word; ordered by the word. */
@@ -96,22 +99,24 @@ struct async_queue {
     _Atomic uint32_t closing; /* a copy of closed, so that an idle consumer leaves the tail alone */
     _Atomic(queue_hook_t *) hook;
     _Atomic(queue_spares_t *) spares; /* NULL until the first reserve */
+    _Atomic uint64_t tail_wraps;      /* times that the lap of the tail went through 0 */
 
     /* ---- The consumer's; the atomics are read by get_stats, is_empty and bind too. */
     alignas(PORT_CACHE_LINE) _Atomic uint64_t head; /* position; with DROP_OLDEST a lower bound */
     uint64_t usual_consumer;    /* consumer; ~0 with DROP_OLDEST or when held, lost or skipped */
-    uint64_t usual_dropper;     /* the same with DROP_OLDEST; ~0 without */
+    uint64_t usual_dropper;     /* consumer; ~0 without DROP_OLDEST or when held */
     _Atomic uint64_t delivered; /* with DROP_OLDEST; else it follows from the head */
-    _Atomic uint64_t discarded; /* positions before head that were dropped or cleared */
-    _Atomic uint64_t consumer;  /* the thread that last called dequeue or peek; ~0: none */
-    _Atomic uint32_t held;      /* QUEUE_HELD_* */
+    uint64_t lost;              /* before the last message shown or delivered */
+    uint64_t skipped;           /* discarded since then */
     uint32_t spare_slot;        /* the consumer's own; none while held is DETACHED */
+    _Atomic uint32_t held;      /* QUEUE_HELD_* */
+    _Atomic uint64_t consumer;  /* the thread that last called dequeue or peek; ~0: none */
+    _Atomic uint64_t discarded; /* positions before head that were dropped or cleared */
+    uint64_t wraps_seen;        /* tail_wraps when the head last caught up with drops */
     uint32_t held_slot;
     bool held_shown; /* DETACHED: by peek; else it did not fit into a dequeue's buffer */
     bool promised;   /* with DROP_OLDEST: wait has said that a message is there */
     size_t held_size;
-    uint64_t lost;    /* before the last message shown or delivered */
-    uint64_t skipped; /* discarded since then */
 
     /* ---- Off the paths that do not wait. */
     alignas(PORT_CACHE_LINE) port_eventcount_t room; /* blocked writers */
@@ -127,8 +132,7 @@ struct async_queue {
     /* ---- The producers', not in one pair of lines with the consumer's: some processors fetch two.
      */
     alignas(PORT_CACHE_LINE) _Atomic uint64_t tail;
-    _Atomic uint64_t tail_wraps; /* times that the lap of the tail went through 0 */
-    uint64_t start;              /* the first position, as a number; constant */
+    uint64_t start; /* the first position, as a number; constant */
 };
 
 /* ---- Positions. */

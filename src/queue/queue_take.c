@@ -3,11 +3,14 @@
  * queue_take.c - the consumer's side
  *
  * Without DROP_OLDEST the consumer alone frees cells: it needs no CAS, and a peeked message may
- * stay in its cell.  With DROP_OLDEST it takes the message by the CAS that frees the cell and puts
- * its own spare slot in; whoever loses that race to a dropper goes on to the next one.
+ * stay in its cell.  With DROP_OLDEST it takes the message by the CAS that frees the cell; whoever
+ * loses that race to a dropper goes on to the next one.  A small message is copied before that CAS,
+ * and the copy is thrown away if the CAS fails.  A larger one, and one that is peeked, is read
+ * after it: the CAS puts the consumer's own spare slot into the cell.
  */
 #include "queue/queue_impl.h"
 #include "port/port_error.h"
+#include "port/port_racing.h"
 
 /* Fields that only the consumer writes. */
 #define OWN(field) atomic_load_explicit(&(field), memory_order_relaxed)
@@ -15,6 +18,7 @@
 
 /* How often the processor is given to a producer whose message wait has promised: milliseconds. */
 #define PROMISE_YIELDS 5000u
+#define CELLS_NEAR 4u /* that are looked at before the tail: see catch_up */
 
 uint64_t queue_oldest(const async_queue_t *q, uint64_t head, uint64_t *tail)
 {
@@ -96,6 +100,14 @@ static PORT_NOINLINE bool place_freed_taken(async_queue_t *q)
     return true;
 }
 
+/* The head goes on to a later position: what is between was dropped. */
+static void skip(async_queue_t *q, uint64_t position, uint64_t gap)
+{
+    q->skipped += gap;
+    SET(q->discarded, OWN(q->discarded) + gap);
+    SET(q->head, position);
+}
+
 /* Positions between the head and a later one were dropped. */
 static void count_skipped(async_queue_t *q, uint64_t position)
 {
@@ -109,9 +121,35 @@ static void count_skipped(async_queue_t *q, uint64_t position)
     whole = queue_accepted(q, before, &tail) - queue_distance(q, position, tail) - before;
     if (whole > gap && whole < UINT64_MAX / 2)
         gap = whole;
-    q->skipped += gap;
-    SET(q->discarded, OWN(q->discarded) + gap);
-    SET(q->head, position);
+    skip(q, position, gap);
+}
+
+/*
+ * DROP_OLDEST: the head's cell was freed by a dropper; goes on to the oldest one that was not.
+ * Producers are most likely just ahead, and their tail is the line that they want most: so the next
+ * cells are looked at first.
+ */
+static void catch_up(async_queue_t *q)
+{
+    uint64_t head = OWN(q->head), position = head, tail;
+    /* fewer drops than there are positions, when the tail has not gone through 0 since */
+    uint64_t wraps = atomic_load_explicit(&q->tail_wraps, memory_order_acquire);
+
+    for (unsigned gap = 1; gap <= CELLS_NEAR && wraps == q->wraps_seen; gap++) {
+        uint64_t cell;
+
+        position = queue_next(q, position);
+        /* pairs with the writers and droppers as in queue_oldest */
+        cell = atomic_load_explicit(&queue_cell(q, position)->word, memory_order_acquire);
+        if (queue_lap(q, cell) == queue_lap(q, position)) {
+            skip(q, position, gap);
+            return;
+        }
+    }
+    q->wraps_seen = wraps;
+    position = queue_oldest(q, head, &tail);
+    if (position != head)
+        count_skipped(q, position);
 }
 
 static void set_lost(async_queue_t *q)
@@ -124,9 +162,10 @@ static void set_lost(async_queue_t *q)
 static void set_usual(async_queue_t *q)
 {
     bool drops = (q->flags & ASYNC_QUEUE_DROP_OLDEST) != 0;
-    bool usual = OWN(q->held) == QUEUE_HELD_NONE && (q->lost | q->skipped) == 0;
+    bool usual = OWN(q->held) == QUEUE_HELD_NONE;
+    bool losses = (q->lost | q->skipped) != 0;
 
-    q->usual_consumer = usual && !drops ? OWN(q->consumer) : UINT64_MAX;
+    q->usual_consumer = usual && !drops && !losses ? OWN(q->consumer) : UINT64_MAX;
     q->usual_dropper = usual && drops ? OWN(q->consumer) : UINT64_MAX;
     q->promised = false;
 }
@@ -166,7 +205,7 @@ static bool is_coming(const async_queue_t *q, unsigned turn)
 static int take_dropping(async_queue_t *q)
 {
     for (unsigned turn = 0;;) {
-        uint64_t head = OWN(q->head), cell, freed, tail;
+        uint64_t head = OWN(q->head), cell, freed;
         queue_cell_t *at = queue_cell(q, head);
         size_t size;
 
@@ -178,10 +217,7 @@ static int take_dropping(async_queue_t *q)
             continue;
         }
         if (queue_state(q, cell) != (queue_lap(q, head) | q->readable)) {
-            uint64_t oldest = queue_oldest(q, head, &tail);
-
-            if (oldest != head)
-                count_skipped(q, oldest);
+            catch_up(q);
             continue;
         }
         /* a later writer's size may be read here; then the cell has changed and the CAS fails */
@@ -246,6 +282,54 @@ static PORT_NOINLINE int dequeue_detached(async_queue_t *q, void *buffer, size_t
     return 0;
 }
 
+/* DROP_OLDEST: takes the head's message and leaves `word` in the cell; false: it was dropped. */
+static PORT_ALWAYS_INLINE bool take_head(async_queue_t *q, queue_cell_t *at, uint64_t head,
+                                         uint64_t cell, uint64_t word)
+{
+    /* release: what was read of the slot that the cell keeps or gets is behind us; pairs with the
+     * droppers' CAS and the producers' loads */
+    if (PORT_UNLIKELY(!atomic_compare_exchange_strong_explicit(
+            &at->word, &cell, word, memory_order_acq_rel, memory_order_relaxed)))
+        return false;
+    SET(q->delivered, OWN(q->delivered) + 1);
+    SET(q->head, queue_next(q, head));
+    set_lost(q);
+    return true;
+}
+
+/* dequeue with DROP_OLDEST while nothing is held. */
+static PORT_NOINLINE int dequeue_dropping_any(async_queue_t *q, void *buffer, size_t buffer_size,
+                                              size_t *out_size)
+{
+    port_block_t blocks[QUEUE_SMALL / sizeof(port_block_t)];
+    unsigned turn = 0;
+
+    for (;;) {
+        uint64_t head = OWN(q->head);
+        queue_cell_t *at = queue_cell(q, head);
+        /* as in take_dropping */
+        uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
+        size_t size = atomic_load_explicit(&at->size, memory_order_relaxed);
+        const char *from = queue_slot(q, queue_slot_number(q, cell));
+
+        if (queue_state(q, cell) == queue_lap(q, head)) {
+            if (!is_coming(q, turn++))
+                return take_nothing(q);
+            continue;
+        }
+        if (queue_state(q, cell) != (queue_lap(q, head) | q->readable)) {
+            catch_up(q);
+            continue;
+        }
+        if (size > QUEUE_SMALL || size > buffer_size)
+            return dequeue_detached(q, buffer, buffer_size, out_size);
+        for (size_t i = 0; i * sizeof(blocks[0]) < size; i++)
+            port_read_racing(&blocks[i], from + i * sizeof(blocks[0]));
+        if (take_head(q, at, head, cell, cell + q->readable))
+            return deliver(buffer, buffer_size, out_size, (const char *)blocks, size);
+    }
+}
+
 static PORT_NOINLINE int dequeue_in_place(async_queue_t *q, void *buffer, size_t buffer_size,
                                           size_t *out_size)
 {
@@ -286,8 +370,10 @@ static PORT_NOINLINE bool dequeue_slowly(async_queue_t *q, void *buffer, size_t 
     if (q == NULL || (buffer == NULL && buffer_size != 0))
         return port_fail_false(EINVAL);
     set_consumer(q);
-    if ((q->flags & ASYNC_QUEUE_DROP_OLDEST) != 0 || OWN(q->held) == QUEUE_HELD_DETACHED)
+    if (OWN(q->held) == QUEUE_HELD_DETACHED)
         err = dequeue_detached(q, buffer, buffer_size, out_size);
+    else if ((q->flags & ASYNC_QUEUE_DROP_OLDEST) != 0)
+        err = dequeue_dropping_any(q, buffer, buffer_size, out_size);
     else
         err = dequeue_in_place(q, buffer, buffer_size, out_size);
     set_usual(q);
@@ -314,41 +400,86 @@ static PORT_NOINLINE bool copied(void *buffer, const void *from, size_t size)
     return true;
 }
 
-/* The usual way with DROP_OLDEST; anything else that is not usual goes by dequeue_slowly. */
+/* With DROP_OLDEST, not the usual way: most likely nothing is there. */
+static inline bool dequeue_unusual(async_queue_t *q, void *buffer, size_t buffer_size,
+                                   size_t *out_size, uint64_t head, uint64_t cell)
+{
+    if (queue_state(q, cell) == queue_lap(q, head))
+        return dequeue_nothing(q);
+    return dequeue_slowly(q, buffer, buffer_size, out_size);
+}
+
+/* The usual way of a message that is not small: by an exchange of slots. */
+static PORT_NOINLINE bool dequeue_exchanging(async_queue_t *q, void *buffer, size_t buffer_size,
+                                             size_t *out_size)
+{
+    uint64_t head = OWN(q->head);
+    queue_cell_t *at = queue_cell(q, head);
+    /* as in take_dropping */
+    uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
+    size_t size = atomic_load_explicit(&at->size, memory_order_relaxed);
+    /* readable in the head's lap, and a slot of the first block: then this is its number */
+    uint64_t slot = cell ^ queue_lap(q, head) ^ q->readable;
+
+    if (PORT_UNLIKELY(
+            slot > q->capacity || size > buffer_size || size <= QUEUE_SMALL ||
+            !take_head(q, at, head, cell, (queue_lap(q, head) + q->lap_one) | q->spare_slot)))
+        return dequeue_unusual(q, buffer, buffer_size, out_size, head, cell);
+    q->spare_slot = (uint32_t)slot;
+    if (out_size != NULL)
+        *out_size = size;
+    return copied(buffer, queue_slot_at(q, slot), size);
+}
+
+/*
+ * The usual way with DROP_OLDEST.  Small messages are copied first and taken then, so that each
+ * cell keeps its own slot.  Slots that change places come to lie in any order, each in a line with
+ * other slots and cells, which both sides then want at a time.
+ */
 static PORT_NOINLINE bool dequeue_dropping(async_queue_t *q, void *buffer, size_t buffer_size,
                                            size_t *out_size)
 {
-    uint64_t head, cell, freed;
+    uint64_t head, cell, index;
+    port_block_t a, b, c, d;
     queue_cell_t *at;
     const char *from;
     size_t size;
 
-    if (q->usual_dropper != own_token)
+    if (PORT_UNLIKELY(q->usual_dropper != own_token))
         return dequeue_slowly(q, buffer, buffer_size, out_size);
     head = OWN(q->head);
-    at = queue_cell(q, head);
+    index = head & q->index_mask;
+    at = queue_cell_at(q, index);
+    from = queue_own_slot(at);
     /* as in take_dropping */
     cell = atomic_load_explicit(&at->word, memory_order_acquire);
     size = atomic_load_explicit(&at->size, memory_order_relaxed);
-    if (queue_state(q, cell) == queue_lap(q, head))
-        return dequeue_nothing(q);
-    freed = (queue_lap(q, head) + q->lap_one) | q->spare_slot;
-    if (queue_state(q, cell) != (queue_lap(q, head) | q->readable) || size > buffer_size ||
-        !atomic_compare_exchange_strong_explicit(&at->word, &cell, freed, memory_order_acq_rel,
-                                                 memory_order_relaxed))
+    if (size > QUEUE_SMALL)
+        return dequeue_exchanging(q, buffer, buffer_size, out_size);
+    /* readable in the head's lap, with its own slot */
+    if (PORT_UNLIKELY((head ^ cell) != q->readable || size > buffer_size))
+        return dequeue_unusual(q, buffer, buffer_size, out_size, head, cell);
+    if (size == 16) {
+        port_read_racing(&a, from);
+        if (PORT_UNLIKELY(!take_head(q, at, head, cell, cell + q->readable)))
+            return dequeue_slowly(q, buffer, buffer_size, out_size);
+        memcpy(buffer, &a, sizeof(a));
+    } else if (size == 64) {
+        port_read_racing(&a, from);
+        port_read_racing(&b, from + 16);
+        port_read_racing(&c, from + 32);
+        port_read_racing(&d, from + 48);
+        if (PORT_UNLIKELY(!take_head(q, at, head, cell, cell + q->readable)))
+            return dequeue_slowly(q, buffer, buffer_size, out_size);
+        memcpy(buffer, &a, sizeof(a));
+        memcpy((char *)buffer + 16, &b, sizeof(b));
+        memcpy((char *)buffer + 32, &c, sizeof(c));
+        memcpy((char *)buffer + 48, &d, sizeof(d));
+    } else {
         return dequeue_slowly(q, buffer, buffer_size, out_size);
-    from = queue_slot(q, queue_slot_number(q, cell));
-    q->spare_slot = queue_slot_number(q, cell);
-    SET(q->delivered, OWN(q->delivered) + 1);
-    SET(q->head, queue_next(q, head));
+    }
     if (out_size != NULL)
         *out_size = size;
-    if (size == 64)
-        memcpy(buffer, from, 64);
-    else if (size == 16)
-        memcpy(buffer, from, 16);
-    else
-        return copied(buffer, from, size);
     return true;
 }
 
