@@ -96,8 +96,8 @@ static void print_candidate(const char *name, const char *unit, unsigned p, cons
                       median_of(&all[p], all[p].tail[1], &fast)};
 
     if (with_tabs) {
-        printf("%s\t%s\t%s\t%.2f\t%.3f\t%.0f\t%u/%u\t%.0f\t%.0f\n", name, unit, peers[p]->name,
-               median, ratio, line, fast, rounds, tail[0], tail[1]);
+        printf("%s\t%s\t%s\t%.2f\t%.3f\t%.0f\t%u/%u\t%.0f\t%.*f\n", name, unit, peers[p]->name,
+               median, ratio, line, fast, rounds, tail[0], measure == transfer ? 2 : 0, tail[1]);
         return;
     }
     printf("    %-18s %9.2f  %6.2f  line %4.0f, fast %u of %u", peers[p]->name, median, ratio, line,
@@ -105,7 +105,7 @@ static void print_candidate(const char *name, const char *unit, unsigned p, cons
     if (measure == ping_pong)
         printf("  p99 %.0f  p99.9 %.0f", tail[0], tail[1]);
     if (measure == transfer && row->policy == POLICY_DROP)
-        printf("  %.0f %% delivered", tail[0]);
+        printf("  %.0f %% delivered, %.2f a second", tail[0], tail[1]);
     printf("\n");
 }
 
@@ -121,7 +121,7 @@ static void run_row(const char *name, const char *unit, const struct row *row, m
             percentiles[1] = percentiles[2] = delivered = 0;
             all[p].value[r] = measure(peers[p], row);
             all[p].tail[0][r] = measure == transfer ? delivered : percentiles[1];
-            all[p].tail[1][r] = percentiles[2];
+            all[p].tail[1][r] = measure == transfer ? delivered_rate : percentiles[2];
             after = canary_or_lowest();
             all[p].line[r] = after > before ? after : before;
         }

@@ -23,6 +23,7 @@ typedef double measure_t(const struct peer *peer, const struct row *row);
 measure_t transfer, pair, push_full, push_refused, pop_empty, ping_pong, memory;
 
 extern double delivered;      /* of 100 messages in the last transfer */
+extern double delivered_rate; /* a second, in millions */
 extern double percentiles[3]; /* of the last ping-pong: p50, p99, p99.9 */
 
 #endif /* QUEUE_MEASURE_H */
