@@ -56,9 +56,10 @@ struct loop_kind {
     const char *name;
     const char *backend; /* of libasyncrt */
     uint64_t spin_us;
-    const char *only; /* the groups of rows that it takes part in, NULL: all */
-    bool many;        /* takes part with thousands of descriptors */
-    bool slow;        /* is given a tenth of the work */
+    bool single_thread; /* made by the thread that it keeps to */
+    const char *only;   /* the groups of rows that it takes part in, NULL: all */
+    bool many;          /* takes part with thousands of descriptors */
+    bool slow;          /* is given a tenth of the work */
 
     loop_t *(*open)(const loop_kind_t *kind); /* NULL: not on this system */
     void (*close)(loop_t *loop);
@@ -81,9 +82,9 @@ struct loop_kind {
 };
 
 extern const loop_kind_t loop_asyncrt_epoll, loop_asyncrt_poll, loop_asyncrt_uring,
-    loop_asyncrt_spin, loop_asyncrt_epoll_ops, loop_asyncrt_uring_ops, loop_epoll, loop_uring,
-    loop_uring_multishot, loop_uring_rearmed, loop_uv, loop_event, loop_bufferevent, loop_ev,
-    loop_ev_clock, loop_glib, loop_lines_cells, loop_lines_letters;
+    loop_asyncrt_spin, loop_asyncrt_epoll_ops, loop_asyncrt_uring_ops, loop_asyncrt_uring_single,
+    loop_epoll, loop_uring, loop_uring_multishot, loop_uring_rearmed, loop_uv, loop_event,
+    loop_bufferevent, loop_ev, loop_ev_clock, loop_glib, loop_lines_cells, loop_lines_letters;
 
 /*
  * What those without a queue of their own post through: two vectors that are swapped, under a

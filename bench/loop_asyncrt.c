@@ -26,6 +26,7 @@ static loop_t *rt_open(const loop_kind_t *kind)
 
     options.backend = kind->backend;
     options.spin_us = kind->spin_us;
+    options.flags = kind->single_thread ? ASYNC_RUNTIME_SINGLE_THREAD : 0;
     rt->runtime = async_runtime_init_with(&options);
     if (rt->runtime != NULL)
         return &rt->loop;
@@ -200,6 +201,13 @@ const loop_kind_t loop_asyncrt_epoll_ops = {.name = "asyncrt epoll, ops",
                                             .only = "echo",
                                             .serve = rt_serve,
                                             RT};
+const loop_kind_t loop_asyncrt_uring_single = {.name = "asyncrt io_uring, single",
+                                               .backend = "io_uring",
+                                               .single_thread = true,
+                                               .many = true,
+                                               .only = "echo",
+                                               .serve = rt_serve,
+                                               RT};
 const loop_kind_t loop_asyncrt_uring_ops = {.name = "asyncrt io_uring, ops",
                                             .backend = "io_uring",
                                             .many = true,

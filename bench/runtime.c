@@ -29,6 +29,7 @@ static const loop_kind_t *const kinds[] = {
     &loop_asyncrt_spin,
     &loop_asyncrt_epoll_ops,
     &loop_asyncrt_uring_ops,
+    &loop_asyncrt_uring_single,
     &loop_epoll,
     &loop_uring,
     &loop_uring_multishot,

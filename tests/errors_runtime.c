@@ -151,6 +151,9 @@ void errors_of_runtime(void)
     FAILS_WITHOUT_MEMORY(runtime_init_with, (&options) == NULL);
     options.backend = "none";
     FAILS(runtime_init_with, ENOTSUP, (&options) == NULL);
+    options.backend = NULL;
+    options.flags = 0x80;
+    FAILS(runtime_init_with, EINVAL, (&options) == NULL);
     options.size = 0;
     FAILS(runtime_init_with, EINVAL, (&options) == NULL);
     errors_without_descriptors(init_without_descriptors);

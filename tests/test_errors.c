@@ -45,6 +45,9 @@ static const struct {
     {"async_runtime_modify", ENOMEM},
     {"async_worker_get_stop_handle", ENOMEM},
     {"async_runtime_add_signal", ENOTSUP},
+    {"async_runtime_get_fd", EMFILE}, /* of io_uring: test_uring_single */
+    {"async_runtime_get_fd", ENFILE},
+    {"async_runtime_get_fd", ENOMEM},
     {"async_console_shutdown", ETIMEDOUT},
     {"async_console_create", EAGAIN},
     {"async_console_create", EMFILE},

@@ -253,7 +253,7 @@ static tl_thread_t *start_waiter(struct waiter *waiter, async_runtime_t *runtime
 /* "A second concurrent wait fails with EBUSY instead of corrupting anything." */
 START_TEST(test_concurrent_wait)
 {
-    async_runtime_t *runtime = tl_runtime();
+    async_runtime_t *runtime = tl_shared_runtime();
     struct waiter waiter;
     async_event_t event;
     tl_thread_t *thread = start_waiter(&waiter, runtime);
@@ -313,7 +313,7 @@ END_TEST
 
 START_TEST(test_wakeup_of_a_sleeper)
 {
-    async_runtime_t *runtime = tl_runtime();
+    async_runtime_t *runtime = tl_shared_runtime();
     struct waiter waiter;
 
     for (unsigned i = 0; i < tl_scaled(200); i++) {
@@ -557,6 +557,7 @@ START_TEST(test_spinning)
 
     options.spin_us = 200;
     echo.runtime = async_runtime_init_with(&options);
+    options.flags = tl_runtime_flags();
     echo.back = async_runtime_init_with(&options);
     ck_assert_ptr_nonnull(echo.runtime);
     ck_assert_ptr_nonnull(echo.back);

@@ -24,6 +24,7 @@ static async_runtime_t *limited_runtime(size_t limit)
     async_runtime_t *limited;
 
     options.completion_limit = limit;
+    options.flags = tl_runtime_flags();
     limited = async_runtime_init_with(&options);
     ck_assert_ptr_nonnull(limited);
     return limited;
@@ -239,7 +240,7 @@ static void echo_main(void *arg)
 /* No wake-up is missed: if one were, both would sleep for ever. */
 START_TEST(test_ping_pong)
 {
-    struct echo echo = {tl_runtime(), runtime, tl_scaled(20000)};
+    struct echo echo = {tl_shared_runtime(), runtime, tl_scaled(20000)};
     tl_thread_t *thread = tl_thread_start(echo_main, &echo);
     async_runtime_stats_t stats;
 

@@ -289,6 +289,8 @@ static void sleeper_main(void *arg)
 
 START_TEST(test_fork_during_wait)
 {
+    if (tl_runtime_flags() & ASYNC_RUNTIME_SINGLE_THREAD)
+        return;
     for (uintptr_t i = 0; i < 10; i++) {
         struct sleeper sleeper;
         static tl_thread_t *thread; /* static: the child's leak checker finds it here */

@@ -176,6 +176,7 @@ static void take_all(struct scenario *s)
 /* Returns how often memory was refused. */
 static long run_scenario(long number, bool good)
 {
+    async_runtime_options_t options = ASYNC_RUNTIME_OPTIONS_INIT;
     struct scenario *s = &scenario;
     int fds = tl_fd_count();
     bool done;
@@ -185,7 +186,8 @@ static long run_scenario(long number, bool good)
     for (size_t i = 0; i < PAIRS; i++)
         tl_pair(s->pairs[i]);
     start_hook(number, good);
-    TRY(done, (s->runtime = async_runtime_init()) != NULL);
+    options.flags = tl_runtime_flags();
+    TRY(done, (s->runtime = async_runtime_init_with(&options)) != NULL);
     if (done) {
         register_all(s);
         start_all(s);
@@ -286,6 +288,7 @@ START_TEST(test_steady_state_with_a_poster)
     long first = 0;
 
     options.completion_limit = 100;
+    options.flags = tl_runtime_flags();
     runtime = async_runtime_init_with(&options);
     ck_assert_ptr_nonnull(runtime);
     for (uintptr_t i = 0; i < 100; i++)

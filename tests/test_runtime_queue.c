@@ -238,6 +238,7 @@ START_TEST(test_announced_at_the_limit)
     bool announced = false;
 
     options.completion_limit = 1;
+    options.flags = tl_runtime_flags();
     limited = async_runtime_init_with(&options);
     ck_assert_ptr_nonnull(limited);
     TL_OK(async_runtime_bind_queue(limited, queue, 2));

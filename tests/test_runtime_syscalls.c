@@ -29,8 +29,11 @@ static struct trace_counts counts[TRACE_SECTIONS];
 
 static async_runtime_t *make_runtime(void)
 {
-    async_runtime_t *runtime = async_runtime_init();
+    async_runtime_options_t options = ASYNC_RUNTIME_OPTIONS_INIT;
+    async_runtime_t *runtime;
 
+    options.flags = tl_runtime_flags();
+    runtime = async_runtime_init_with(&options);
     trace_claim(runtime != NULL);
     return runtime;
 }
@@ -317,7 +320,8 @@ static void wake_scenario(void)
     tl_thread_t *thread;
     async_event_t event;
 
-    slept = make_runtime();
+    slept = async_runtime_init();
+    trace_claim(slept != NULL);
     /* Memory for them all, so that no post waits for the lock under which there is more. */
     for (uintptr_t i = 0; i < 10 * SOME; i++)
         trace_claim(async_runtime_post_completion(slept, i, i) == 0);

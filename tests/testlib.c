@@ -122,15 +122,35 @@ unsigned tl_scaled(unsigned n)
     return n / divisor > 0 ? (unsigned)(n / divisor) : 1;
 }
 
-async_runtime_t *tl_runtime(void)
+uint32_t tl_runtime_flags(void)
+{
+    const char *text = getenv("ASYNCRT_TEST_FLAGS");
+
+    return text != NULL ? (uint32_t)strtoul(text, NULL, 0) : 0;
+}
+
+static async_runtime_t *runtime_with(uint32_t flags)
 {
     const char *backend = getenv("ASYNCRT_BACKEND");
-    async_runtime_t *runtime = async_runtime_init();
+    async_runtime_options_t options = ASYNC_RUNTIME_OPTIONS_INIT;
+    async_runtime_t *runtime;
 
+    options.flags = flags;
+    runtime = async_runtime_init_with(&options);
     ck_assert_msg(runtime != NULL, "async_runtime_init: errno %d", errno);
     if (backend != NULL)
         ck_assert_str_eq(async_runtime_get_backend(runtime), backend);
     return runtime;
+}
+
+async_runtime_t *tl_runtime(void)
+{
+    return runtime_with(tl_runtime_flags());
+}
+
+async_runtime_t *tl_shared_runtime(void)
+{
+    return runtime_with(0);
 }
 
 bool tl_backend_is(const async_runtime_t *runtime, const char *name)

@@ -74,7 +74,9 @@ unsigned tl_scaled(unsigned n);
 
 /* ---- the runtime */
 
-async_runtime_t *tl_runtime(void); /* with the backend that ASYNCRT_BACKEND asks for */
+async_runtime_t *tl_runtime(void); /* with what ASYNCRT_BACKEND and ASYNCRT_TEST_FLAGS ask for */
+async_runtime_t *tl_shared_runtime(void); /* the same without flags: for a wait in any thread */
+uint32_t tl_runtime_flags(void); /* ASYNCRT_TEST_FLAGS: options.flags of the runtimes under test */
 bool tl_backend_is(const async_runtime_t *runtime, const char *name);
 
 /* Waits for one event. */

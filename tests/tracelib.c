@@ -19,6 +19,8 @@
 /* No system call has this number: the kernel refuses it, and the tracer sees it. */
 #define MARK 0x3a0000
 
+#define CALL_IO_URING_SETUP 425 /* on every processor but alpha */
+
 #define THREADS 16
 
 struct traced {
@@ -65,17 +67,12 @@ static struct traced *find(struct traced threads[THREADS], pid_t id)
     return NULL;
 }
 
-/* The number of the call that the thread is entering, or -1 at its exit. */
-static int64_t entered(pid_t id)
+/* Whether the thread is entering a call; at its exit not. */
+static bool is_entry(pid_t id, struct __ptrace_syscall_info *info)
 {
-    struct __ptrace_syscall_info info;
-
-    memset(&info, 0, sizeof info);
-    if (ptrace(PTRACE_GET_SYSCALL_INFO, id, (void *)sizeof info, &info) <= 0)
-        return -1;
-    if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
-        return -1;
-    return (int64_t)info.entry.nr;
+    memset(info, 0, sizeof *info);
+    return ptrace(PTRACE_GET_SYSCALL_INFO, id, (void *)sizeof *info, info) > 0 &&
+           info->op == PTRACE_SYSCALL_INFO_ENTRY;
 }
 
 /* clock_gettime is a system call only where there is no vDSO; memory has tests of its own, and
@@ -99,8 +96,26 @@ static bool is_counted(int64_t number)
     }
 }
 
-static void count(struct traced *thread, int64_t number, struct trace_counts *counts)
+/* The flags are the third word of its structure of parameters. */
+static void count_ring(const struct traced *thread, uint64_t params, struct trace_counts *counts)
 {
+    uint32_t words[4] = {0};
+
+    for (size_t at = 0; at < sizeof words; at += sizeof(long)) {
+        long word = ptrace(PTRACE_PEEKDATA, thread->id, (void *)(uintptr_t)(params + at), NULL);
+
+        memcpy((char *)words + at, &word, sizeof word);
+    }
+    if (counts->rings < TRACE_RINGS)
+        counts->ring_flags[counts->rings] = words[2];
+    counts->rings++;
+}
+
+static void count(struct traced *thread, const struct __ptrace_syscall_info *info,
+                  struct trace_counts *counts)
+{
+    int64_t number = (int64_t)info->entry.nr;
+
     if (number >= MARK && number < MARK + TRACE_SECTIONS) {
         thread->section = (unsigned)(number - MARK);
         return;
@@ -109,6 +124,8 @@ static void count(struct traced *thread, int64_t number, struct trace_counts *co
         return;
     counts[thread->section].total++;
     counts[thread->section].calls[number < TRACE_CALLS ? number : TRACE_CALLS - 1]++;
+    if (number == CALL_IO_URING_SETUP)
+        count_ring(thread, info->entry.args[1], &counts[thread->section]);
 }
 
 /* Returns the exit status of the first child. */
@@ -121,6 +138,7 @@ static int follow(pid_t child, struct trace_counts *counts)
         int status;
         int pass = 0;
         pid_t id = waitpid(-1, &status, __WALL);
+        struct __ptrace_syscall_info info;
         struct traced *thread;
 
         if (id < 0)
@@ -132,8 +150,8 @@ static int follow(pid_t child, struct trace_counts *counts)
         }
         thread = find(threads, id);
         if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
-            if (thread != NULL)
-                count(thread, entered(id), counts);
+            if (thread != NULL && is_entry(id, &info))
+                count(thread, &info, counts);
         } else if (WSTOPSIG(status) != SIGTRAP && WSTOPSIG(status) != SIGSTOP) {
             pass = WSTOPSIG(status);
         }

@@ -9,13 +9,17 @@
 #define TRACELIB_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define TRACE_SECTIONS 16
+#define TRACE_RINGS 8
 #define TRACE_CALLS 600 /* numbers of system calls; higher ones count as the last */
 
 struct trace_counts {
     unsigned total;
     unsigned calls[TRACE_CALLS]; /* by number */
+    unsigned rings;              /* calls of io_uring_setup, and the flags of the first of them */
+    uint32_t ring_flags[TRACE_RINGS];
 };
 
 /* Runs scenario in a traced child, and fills counts.  False: the system does not let us trace.  A

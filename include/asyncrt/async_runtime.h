@@ -5,7 +5,7 @@
  *
  * The loop thread pulls an array of events with async_runtime_wait(); there are no callbacks.  Any
  * thread may call async_runtime_post_completion() and async_runtime_wakeup(); everything else
- * belongs to the loop thread.
+ * belongs to the loop thread (see ASYNC_RUNTIME_SINGLE_THREAD).
  */
 #ifndef ASYNCRT_ASYNC_RUNTIME_H
 #define ASYNCRT_ASYNC_RUNTIME_H
@@ -30,6 +30,16 @@ typedef struct async_runtime async_runtime_t;
 #define ASYNC_EVENT_CONSOLE 0x80u    /* with READ: standard input, from async_runtime_add_console() */
 #define ASYNC_EVENT_ONESHOT 0x1000u  /* add and modify only: report once, then silent until modify */
 
+/*
+ * async_runtime_options_t.flags: the runtime belongs to the thread that makes it, for good.  That
+ * thread is the loop thread; in any other, the functions below that are the loop thread's fail with
+ * EPERM, at once and without effect.  What any thread may call stays so, queues, workers, pools,
+ * consoles and resolvers are not asked whose they are, and neither are async_runtime_get_stats() and
+ * async_runtime_deinit(), which cannot fail: the latter is for the loop thread, or for any once that
+ * one has ended.  io_uring is faster with it.
+ */
+#define ASYNC_RUNTIME_SINGLE_THREAD 0x01u
+
 /* One thing that has happened.  Filled by async_runtime_wait(). */
 typedef struct async_event {
     uint32_t event_type;      /* ASYNC_EVENT_* bits */
@@ -49,10 +59,11 @@ typedef struct async_runtime_options {
     const char *backend;     /* a name of async_runtime_backends(); NULL: ASYNCRT_BACKEND, else the default */
     size_t completion_limit; /* most completions posted and not yet delivered; 0: no limit */
     uint64_t spin_us;        /* microseconds to look for completions before sleeping; 0: sleep at once */
+    uint32_t flags;          /* ASYNC_RUNTIME_SINGLE_THREAD, or 0 */
 } async_runtime_options_t;
 
 /* clang-format off */
-#define ASYNC_RUNTIME_OPTIONS_INIT { sizeof(async_runtime_options_t), NULL, 0, 0 }
+#define ASYNC_RUNTIME_OPTIONS_INIT { sizeof(async_runtime_options_t), NULL, 0, 0, 0 }
 /* clang-format on */
 
 /* Filled by async_runtime_get_stats(). */
@@ -82,7 +93,7 @@ ASYNC_API async_runtime_t *async_runtime_init(void);
 /*
  * Makes a runtime with options; NULL for the defaults; read during the call only.
  *
- * As async_runtime_init(), and EINVAL (options->size 0).
+ * As async_runtime_init(), and EINVAL (options->size 0, or unknown flags).
  * Since 1.0.
  */
 ASYNC_API async_runtime_t *async_runtime_init_with(const async_runtime_options_t *options);
@@ -93,7 +104,8 @@ ASYNC_API async_runtime_t *async_runtime_init_with(const async_runtime_options_t
  * the caller's again.  NULL is ignored.  Workers, pools, consoles and resolvers may outlive it;
  * what they post is discarded.
  *
- * Loop thread, or any when nobody waits; also in the child of a fork.  Does not block.
+ * Loop thread, or any when nobody waits, with ASYNC_RUNTIME_SINGLE_THREAD once that one has ended;
+ * also in the child of a fork.  Does not block.
  * Since 1.0.
  */
 ASYNC_API void async_runtime_deinit(async_runtime_t *runtime);
@@ -123,7 +135,8 @@ ASYNC_API const char *const *async_runtime_backends(void);
  * accepted and change nothing.  context: handed back in each event.
  * Loop thread.  Does not block; may allocate.
  * Returns 0, or -1: EINVAL (other bits), EBADF (not open), EEXIST (registered), EPERM (a regular
- * file or directory), ENOMEM, ENOSPC (the system's limit), EPERM also after fork.
+ * file or directory), ENOMEM, ENOSPC (the system's limit), EPERM also after fork and in another
+ * thread (ASYNC_RUNTIME_SINGLE_THREAD).
  * Since 1.0.
  */
 ASYNC_API int async_runtime_add(async_runtime_t *runtime, async_fd_t fd, uint32_t events, void *context);
@@ -155,7 +168,7 @@ ASYNC_API int async_runtime_remove(async_runtime_t *runtime, async_fd_t fd);
  * wait, -1 waits for ever.
  * Loop thread.  Blocks.  Allocates nothing per event.
  * Returns the number of events (0: time over, woken, or a signal handler ran), or -1: EINVAL, EBUSY
- * (another thread waits), EPERM (in the child of a fork).
+ * (another thread waits), EPERM (in the child of a fork; in another thread).
  * Since 1.0.
  */
 ASYNC_API int async_runtime_wait(async_runtime_t *runtime, async_event_t *events, int max_events,
@@ -286,7 +299,8 @@ ASYNC_API async_console_type_t async_runtime_get_console_type(async_runtime_t *r
  * when it is readable, and when async_runtime_get_timeout() has passed.
  *
  * Loop thread.  Does not block; may allocate.
- * Returns the descriptor, or ASYNC_INVALID_FD: EINVAL, ENOTSUP (the backend has none).
+ * Returns the descriptor, or ASYNC_INVALID_FD: EINVAL, ENOTSUP (the backend has none); with io_uring
+ * EMFILE, ENFILE, ENOMEM.
  * Since 1.0.
  */
 ASYNC_API async_fd_t async_runtime_get_fd(async_runtime_t *runtime);

@@ -64,8 +64,10 @@ typedef struct backend {
     const char *name;
 
     /* Makes the backend's state.  ENOTSUP: the system refuses; ENOMEM, EMFILE, ENFILE.  Descriptors
-     * are close-on-exec.  runtime: for the reports below; not yet usable during open. */
-    int (*open)(async_runtime_t *runtime, void **state);
+     * are close-on-exec.  runtime: for the reports below; not yet usable during open.
+     * single_thread: all other calls but wake come from the calling thread, but for a close after
+     * its end. */
+    int (*open)(async_runtime_t *runtime, bool single_thread, void **state);
 
     /*
      * Ends it: cancels started operations and waits for their ends (not reported any more), so that

@@ -87,11 +87,12 @@ static int make_set(const runtime_wakefd_t *wakefd, int *set)
     return err;
 }
 
-static int open_epoll(async_runtime_t *runtime, void **made)
+static int open_epoll(async_runtime_t *runtime, bool single_thread, void **made)
 {
     epoll_state_t *state = port_zalloc(1, sizeof(*state));
     int err;
 
+    (void)single_thread;
     if (state == NULL)
         return ENOMEM;
     state->runtime = runtime;

@@ -447,11 +447,12 @@ static void free_state(iocp_t *iocp)
     port_free(iocp);
 }
 
-static int open_iocp(async_runtime_t *runtime, void **made)
+static int open_iocp(async_runtime_t *runtime, bool single_thread, void **made)
 {
     iocp_t *iocp;
     int err = port_winsock_start();
 
+    (void)single_thread;
     if (err != 0)
         return err;
     iocp = port_zalloc(1, sizeof(*iocp));

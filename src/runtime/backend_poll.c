@@ -107,11 +107,12 @@ static void free_room(poll_state_t *state)
     port_free(state->index);
 }
 
-static int open_poll(async_runtime_t *runtime, void **made)
+static int open_poll(async_runtime_t *runtime, bool single_thread, void **made)
 {
     poll_state_t *state = port_zalloc(1, sizeof(*state));
     int err;
 
+    (void)single_thread;
     if (state == NULL)
         return ENOMEM;
     state->runtime = runtime;

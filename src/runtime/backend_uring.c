@@ -11,68 +11,33 @@
  * ended.  Without any, it is epoll_wait() alone.
  *
  * The ring is used by whatever thread calls wait, close or start, one at a time, which need not be
- * the thread that made it: hence COOP_TASKRUN, and not SINGLE_ISSUER with DEFER_TASKRUN, which bind
- * a ring to one thread for good.  The kernel cancels what a thread has requested when that thread
- * ends; the request is made again then.
+ * the thread that made it: hence COOP_TASKRUN.  The kernel cancels what a thread has requested when
+ * that thread has ended; the request is made again then.
  *
- * Operations are receives and sends on sockets.  On anything else (the first answer is ENOTSOCK)
- * the ring polls and the transfer is runtime_transfer's, which raises no SIGPIPE and never blocks.
+ * A runtime that keeps to one thread (ASYNC_RUNTIME_SINGLE_THREAD) gets SINGLE_ISSUER and
+ * DEFER_TASKRUN.  Then the kernel does its part of an operation (task work: the transfer once the
+ * socket is ready, its end, letting go of the file) only within an io_uring_enter() of that thread
+ * that asks for events, about 20 pieces in each:
+ * - A cancellation asks for events until the operation has ended (uring_cancel).
+ * - Who polls the ring's descriptor is not woken by task work: a nested runtime changes over to a
+ *   ring with COOP_TASKRUN (leave_deferred).
+ * - After the thread's end nobody can enter: close just closes.  The task work that is pending then
+ *   is never done but cancelled by the kernel, so that it touches no buffer.
  */
 #include "port/port_clock.h"
 #include "port/port_fd.h"
 #include "port/port_memory.h"
-#include "runtime/backend.h"
-#include "runtime/runtime_transfer.h"
+#include "port/port_thread.h"
+#include "runtime/uring.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <liburing.h>
 #include <limits.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #define SQ_ENTRIES 256u
 #define CQ_ENTRIES 4096u
-#define LONGEST_TRANSFER 0x7ffff000u
-#define TRANSFERS_PER_TURN 16
-
-/* user_data of what is no operation; operations are pointers. */
-#define TAG_SET 1u    /* the poll request for the epoll set */
-#define TAG_CANCEL 2u /* a cancellation's own end */
-
-/* The backend's part of an operation. */
-typedef struct uring_operation {
-    backend_operation_t *next; /* in flight */
-    backend_operation_t **link;
-    bool polling; /* the request in the ring is a poll, the transfer comes after it */
-    bool cancelled;
-} uring_operation_t;
-
-_Static_assert(sizeof(uring_operation_t) <= sizeof(((backend_operation_t *)0)->backend),
-               "the operation has too little room for the backend");
-
-/* Loop thread only. */
-typedef struct uring_state {
-    async_runtime_t *runtime;
-    void *set; /* backend_epoll's state */
-    struct io_uring ring;
-    backend_operation_t *in_flight;
-    bool set_polled; /* a poll request for the set is in the ring */
-    bool set_ready;  /* it has ended: the set is to be asked */
-    bool reported;   /* an operation was reported: the present wait must not sleep */
-    bool closing;
-    int set_fd;
-    int nested_fd;       /* an epoll set of the ring and the inner set, -1: not asked for */
-    uint8_t *not_socket; /* by descriptor: an operation has found out */
-    size_t not_socket_size;
-} uring_state_t;
-
-static uring_operation_t *own(backend_operation_t *op)
-{
-    return (uring_operation_t *)&op->backend;
-}
 
 /* ---- open and close ---- */
 
@@ -86,15 +51,21 @@ static int move_ring(struct io_uring *ring)
     return err;
 }
 
-static int open_ring(struct io_uring *ring)
+/* Flags from the best to the oldest; a kernel that does not know one says EINVAL. */
+#define RING_BASIC (IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP)
+static const unsigned ring_flags[] = {
+    RING_BASIC | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+    RING_BASIC | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL, /* for any thread */
+    RING_BASIC,
+};
+
+static int open_ring(struct io_uring *ring, bool deferred)
 {
-    const unsigned basic = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
-    const unsigned flags[] = {basic | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL, basic};
     int err = EINVAL;
 
-    /* a kernel that does not know a flag says EINVAL */
-    for (size_t i = 0; err == EINVAL && i < sizeof(flags) / sizeof(flags[0]); i++) {
-        struct io_uring_params params = {.flags = flags[i], .cq_entries = CQ_ENTRIES};
+    for (size_t i = deferred ? 0 : 1; err == EINVAL && i < sizeof(ring_flags) / sizeof(*ring_flags);
+         i++) {
+        struct io_uring_params params = {.flags = ring_flags[i], .cq_entries = CQ_ENTRIES};
 
         err = -io_uring_queue_init_params(SQ_ENTRIES, ring, &params);
     }
@@ -110,7 +81,7 @@ static int open_ring(struct io_uring *ring)
     }
 }
 
-static int open_uring(async_runtime_t *runtime, void **made)
+static int open_uring(async_runtime_t *runtime, bool single_thread, void **made)
 {
     uring_state_t *state = port_zalloc(1, sizeof(*state));
     int err;
@@ -119,14 +90,16 @@ static int open_uring(async_runtime_t *runtime, void **made)
         return ENOMEM;
     state->runtime = runtime;
     state->nested_fd = -1;
-    err = backend_epoll.open(runtime, &state->set);
+    state->owner = port_thread_token();
+    err = backend_epoll.open(runtime, single_thread, &state->set);
     if (err != 0)
         goto out_state;
     err = backend_epoll.get_fd(state->set, &state->set_fd);
     if (err == 0)
-        err = open_ring(&state->ring);
+        err = open_ring(&state->ring, single_thread);
     if (err != 0)
         goto out_set;
+    state->deferred = state->ring.flags & IORING_SETUP_DEFER_TASKRUN;
     *made = state;
     return 0;
 
@@ -137,29 +110,13 @@ out_state:
     return err;
 }
 
-static void reap(uring_state_t *state);
-
-/* No buffer is the program's again before the kernel has let go of it. */
-static void end_all(uring_state_t *state)
-{
-    state->closing = true;
-    for (backend_operation_t *op = state->in_flight; op != NULL; op = own(op)->next)
-        backend_uring.cancel(state, op);
-    while (state->in_flight != NULL) {
-        int err = io_uring_submit_and_wait(&state->ring, 1);
-
-        if (err < 0 && err != -EINTR && err != -EAGAIN && err != -EBUSY)
-            break;
-        reap(state);
-    }
-}
-
 static void close_uring(void *arg, bool inherited)
 {
     uring_state_t *state = arg;
 
-    if (!inherited)
-        end_all(state);
+    /* No buffer is the program's again before the kernel has let go of it. */
+    if (!inherited && (!state->deferred || state->owner == port_thread_token()))
+        (void)uring_let_go(state);
     if (state->nested_fd >= 0)
         close(state->nested_fd);
     io_uring_queue_exit(&state->ring);
@@ -201,216 +158,6 @@ static void wake(void *arg)
     backend_epoll.wake(state->set);
 }
 
-/* ---- Operations. ---- */
-
-/* A place in the submission queue; what is in it goes to the kernel when it is full. */
-static struct io_uring_sqe *place(uring_state_t *state)
-{
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&state->ring);
-
-    for (int turn = 0; sqe == NULL && turn < 100; turn++) {
-        io_uring_submit(&state->ring);
-        sqe = io_uring_get_sqe(&state->ring);
-    }
-    return sqe;
-}
-
-/* A foreign loop sleeps on the ring, and does not submit for us. */
-static void submit_if_nested(uring_state_t *state)
-{
-    if (state->nested_fd >= 0)
-        io_uring_submit(&state->ring);
-}
-
-static bool is_not_socket(const uring_state_t *state, async_fd_t fd)
-{
-    return (size_t)fd < state->not_socket_size && state->not_socket[fd] != 0;
-}
-
-/* Out of memory, the next operation finds it out again. */
-static void remember_not_socket(uring_state_t *state, async_fd_t fd)
-{
-    if ((size_t)fd >= state->not_socket_size) {
-        size_t size = state->not_socket_size != 0 ? state->not_socket_size : 64;
-        uint8_t *grown;
-
-        while (size <= (size_t)fd)
-            size *= 2;
-        grown = port_realloc(state->not_socket, size);
-        if (grown == NULL)
-            return;
-        memset(grown + state->not_socket_size, 0, size - state->not_socket_size);
-        state->not_socket = grown;
-        state->not_socket_size = size;
-    }
-    state->not_socket[fd] = 1;
-}
-
-/* Whether the open file has no such direction: it would never become ready. */
-static bool is_wrong_direction(const backend_operation_t *op)
-{
-    int flags = fcntl(op->fd, F_GETFL);
-
-    return flags >= 0 && (flags & O_ACCMODE) == (op->is_write ? O_RDONLY : O_WRONLY);
-}
-
-/* Puts the operation's next request into the ring: a transfer or, polling, a poll. */
-static int request(uring_state_t *state, backend_operation_t *op, bool polling)
-{
-    struct io_uring_sqe *sqe = place(state);
-    size_t left = op->length - op->transferred;
-
-    if (sqe == NULL)
-        return ENOMEM;
-    if (left > LONGEST_TRANSFER)
-        left = LONGEST_TRANSFER;
-    own(op)->polling = polling;
-    if (polling && is_wrong_direction(op))
-        io_uring_prep_rw(op->is_write ? IORING_OP_WRITE : IORING_OP_READ, sqe, op->fd, op->buffer,
-                         (unsigned)left, 0); /* fails with EBADF */
-    else if (polling)
-        io_uring_prep_poll_add(sqe, op->fd, op->is_write ? POLLOUT : POLLIN);
-    else if (op->is_write)
-        io_uring_prep_send(sqe, op->fd, op->buffer + op->transferred, left, MSG_NOSIGNAL);
-    else
-        io_uring_prep_recv(sqe, op->fd, op->buffer + op->transferred, left, 0);
-    io_uring_sqe_set_data(sqe, op);
-    submit_if_nested(state);
-    return 0;
-}
-
-static int start(void *arg, backend_operation_t *op)
-{
-    uring_state_t *state = arg;
-    uring_operation_t *mine = own(op);
-    int err;
-
-    /* the kernel would tell at the end only, and the contract says at once */
-    if (fcntl(op->fd, F_GETFD) < 0)
-        return EBADF;
-    memset(mine, 0, sizeof(*mine));
-    err = request(state, op, is_not_socket(state, op->fd));
-    if (err != 0)
-        return err;
-    mine->next = state->in_flight;
-    mine->link = &state->in_flight;
-    if (mine->next != NULL)
-        own(mine->next)->link = &mine->next;
-    state->in_flight = op;
-    return 0;
-}
-
-/* At once: the caller is going to close the descriptor, and the request keeps its file open. */
-static void cancel(void *arg, backend_operation_t *op)
-{
-    uring_state_t *state = arg;
-    struct io_uring_sqe *sqe = place(state);
-
-    own(op)->cancelled = true;
-    if (sqe == NULL)
-        return;
-    io_uring_prep_cancel(sqe, op, 0);
-    sqe->user_data = TAG_CANCEL;
-    io_uring_submit(&state->ring);
-}
-
-static void end(uring_state_t *state, backend_operation_t *op, int error, size_t count)
-{
-    uring_operation_t *mine = own(op);
-
-    *mine->link = mine->next;
-    if (mine->next != NULL)
-        own(mine->next)->link = mine->link;
-    if (state->closing)
-        return;
-    state->reported = true;
-    backend_report_operation(state->runtime, op, error, count);
-}
-
-/* The descriptor is ready: transfers what it takes. */
-static void transfer(uring_state_t *state, backend_operation_t *op)
-{
-    bool not_socket = true;
-    size_t total = 0;
-    int err = 0;
-
-    for (int turn = 0; err == 0 && turn < TRANSFERS_PER_TURN; turn++) {
-        unsigned char *at = op->buffer + op->transferred + total;
-        size_t left = op->length - op->transferred - total, count = 0;
-
-        if (left == 0)
-            break;
-        if (op->is_write)
-            err = runtime_transfer_write(op->fd, &not_socket, at, left, &count);
-        else
-            err = runtime_transfer_read(op->fd, &not_socket, at, left, &count);
-        total += count;
-        if (!op->is_write)
-            break;
-    }
-    if (err != EAGAIN) {
-        end(state, op, err, total);
-    } else if (total != 0) {
-        end(state, op, 0, total);
-    } else {
-        err = request(state, op, true);
-        if (err != 0)
-            end(state, op, err, 0);
-    }
-}
-
-static void request_ended(uring_state_t *state, backend_operation_t *op, int result)
-{
-    uring_operation_t *mine = own(op);
-    int err = 0;
-
-    if (mine->cancelled || state->closing) {
-        /* bytes that were transferred all the same are counted */
-        end(state, op, result < 0 || mine->polling ? ECANCELED : 0,
-            result > 0 && !mine->polling ? (size_t)result : 0);
-        return;
-    }
-    if (mine->polling && result >= 0) {
-        transfer(state, op);
-        return;
-    }
-    if (result >= 0) {
-        end(state, op, 0, (size_t)result);
-        return;
-    }
-    if (result == -ENOTSOCK) {
-        remember_not_socket(state, op->fd);
-        err = request(state, op, true);
-    } else if (result == -EINTR || result == -EAGAIN || result == -ECANCELED) {
-        /* ECANCELED, and not by us: the thread that made the request has ended, which it may */
-        err = request(state, op, mine->polling);
-    } else {
-        err = -result;
-    }
-    if (err != 0)
-        end(state, op, err, 0);
-}
-
-/* Takes what has ended; no system call. */
-static void reap(uring_state_t *state)
-{
-    struct io_uring_cqe *cqe;
-
-    /* one at a time: a report may start the next operation, and that may submit */
-    while (io_uring_peek_cqe(&state->ring, &cqe) == 0 && cqe != NULL) {
-        uint64_t tag = cqe->user_data;
-        int result = cqe->res;
-
-        io_uring_cqe_seen(&state->ring, cqe);
-        if (tag == TAG_SET) {
-            state->set_polled = false;
-            state->set_ready = true;
-        } else if (tag != TAG_CANCEL) {
-            request_ended(state, (backend_operation_t *)(uintptr_t)tag, result);
-        }
-    }
-}
-
 /* ---- wait ---- */
 
 /* A poll request ends when the set is ready, also when it is so already: level-triggered by being
@@ -421,16 +168,17 @@ static void poll_set(uring_state_t *state)
 
     if (state->set_polled)
         return;
-    sqe = place(state);
+    sqe = uring_place(state);
     if (sqe == NULL)
         return;
     io_uring_prep_poll_add(sqe, state->set_fd, POLLIN);
-    sqe->user_data = TAG_SET;
+    sqe->user_data = URING_TAG_SET;
     state->set_polled = true;
 }
 
 static int enter(uring_state_t *state, uint64_t timeout_ns)
 {
+    uint64_t end = PORT_DEADLINE_NEVER;
     int err;
 
     if (timeout_ns == 0) {
@@ -443,8 +191,14 @@ static int enter(uring_state_t *state, uint64_t timeout_ns)
                                        .tv_nsec = (long long)(timeout_ns % PORT_NS_PER_S)};
         struct io_uring_cqe *cqe;
 
+        if (io_uring_sq_ready(&state->ring) != 0)
+            end = port_clock_after(port_clock_now(), timeout_ns);
         err = io_uring_submit_and_wait_timeout(&state->ring, &cqe, 1, &ts, NULL);
     }
+    /* A signal handler ran: the kernel says how much was submitted instead. */
+    if (err > 0 && timeout_ns != 0 && io_uring_cq_ready(&state->ring) == 0 &&
+        (end == PORT_DEADLINE_NEVER || port_clock_now() < end))
+        return EINTR;
     /* time over; or the completion queue is full, and is emptied next */
     if (err >= 0 || err == -ETIME || err == -EAGAIN || err == -EBUSY)
         return 0;
@@ -457,15 +211,15 @@ static int wait_uring(void *arg, int budget, uint64_t timeout_ns)
     int err;
 
     state->reported = false;
-    reap(state);
+    uring_reap(state);
     if (state->in_flight == NULL && io_uring_sq_ready(&state->ring) == 0) {
         state->set_ready = false;
         return backend_epoll.wait(state->set, budget, state->reported ? 0 : timeout_ns);
     }
     poll_set(state);
     err = enter(state, state->reported || state->set_ready ? 0 : timeout_ns);
-    reap(state);
-    submit_if_nested(state);
+    uring_reap(state);
+    uring_submit_if_nested(state);
     if (state->set_ready) {
         int set_err = backend_epoll.wait(state->set, budget, 0);
 
@@ -476,6 +230,31 @@ static int wait_uring(void *arg, int budget, uint64_t timeout_ns)
     return state->reported ? 0 : err;
 }
 
+/* With operations under way: they begin anew in the other ring. */
+static int leave_deferred(uring_state_t *state)
+{
+    struct io_uring ring;
+    int err;
+
+    if (!state->deferred)
+        return 0;
+    err = open_ring(&ring, false);
+    if (err != 0)
+        return err;
+    err = uring_let_go(state);
+    if (err != 0) {
+        io_uring_queue_exit(&ring);
+        return err;
+    }
+    io_uring_queue_exit(&state->ring);
+    state->ring = ring;
+    state->deferred = false;
+    state->set_polled = false;
+    if (uring_remake(state))
+        wake(state);
+    return 0;
+}
+
 /* For a foreign loop: readable when the set is ready or something has ended in the ring. */
 static int get_fd(void *arg, async_fd_t *fd)
 {
@@ -483,8 +262,12 @@ static int get_fd(void *arg, async_fd_t *fd)
     struct epoll_event event = {.events = EPOLLIN};
 
     if (state->nested_fd < 0) {
-        int outer = epoll_create1(EPOLL_CLOEXEC), err = port_fd_above_standard(&outer);
+        int err = leave_deferred(state), outer;
 
+        if (err != 0)
+            return err;
+        outer = epoll_create1(EPOLL_CLOEXEC);
+        err = port_fd_above_standard(&outer);
         if (err != 0)
             return err;
         if (epoll_ctl(outer, EPOLL_CTL_ADD, state->set_fd, &event) != 0 ||
@@ -494,7 +277,7 @@ static int get_fd(void *arg, async_fd_t *fd)
             return err;
         }
         state->nested_fd = outer;
-        submit_if_nested(state);
+        uring_submit_if_nested(state);
     }
     *fd = state->nested_fd;
     return 0;
@@ -510,6 +293,6 @@ const backend_t backend_uring = {
     .wait = wait_uring,
     .wake = wake,
     .get_fd = get_fd,
-    .start = start,
-    .cancel = cancel,
+    .start = uring_start,
+    .cancel = uring_cancel,
 };

@@ -14,6 +14,8 @@
 
 /* ---- init ---- */
 
+#define FLAGS_KNOWN ASYNC_RUNTIME_SINGLE_THREAD
+
 static int read_options(const async_runtime_options_t *given, async_runtime_options_t *options)
 {
     *options = (async_runtime_options_t)ASYNC_RUNTIME_OPTIONS_INIT;
@@ -22,7 +24,7 @@ static int read_options(const async_runtime_options_t *given, async_runtime_opti
     if (given->size < sizeof(given->size))
         return EINVAL;
     memcpy(options, given, given->size < sizeof(*options) ? given->size : sizeof(*options));
-    return 0;
+    return (options->flags & ~FLAGS_KNOWN) != 0 ? EINVAL : 0;
 }
 
 static const backend_t *choose_backend(const char *name)
@@ -46,7 +48,7 @@ static int open_parts(async_runtime_t *runtime, const async_runtime_options_t *o
         runtime_completion_close(&runtime->completions, false);
         return err;
     }
-    err = runtime->backend->open(runtime, &runtime->backend_state);
+    err = runtime->backend->open(runtime, runtime->owner != 0, &runtime->backend_state);
     if (err != 0) {
         port_mutex_destroy(&runtime->bindings.lock);
         runtime_completion_close(&runtime->completions, false);
@@ -75,6 +77,7 @@ static int make(const async_runtime_options_t *given, async_runtime_t **made)
     memset(runtime, 0, sizeof(*runtime));
     runtime->backend = backend;
     runtime->fork_generation = port_fork_generation();
+    runtime->owner = options.flags & ASYNC_RUNTIME_SINGLE_THREAD ? port_thread_token() : 0;
     runtime->spin_ns = options.spin_us > PORT_NS_PER_S ? PORT_NS_PER_S * (uint64_t)PORT_NS_PER_US
                                                        : options.spin_us * PORT_NS_PER_US;
     runtime->console_type = ASYNC_CONSOLE_TYPE_NONE;

@@ -8,7 +8,9 @@
 #ifndef RUNTIME_H
 #define RUNTIME_H
 
+#include "port/port_compiler.h"
 #include "port/port_fork.h"
+#include "port/port_thread.h"
 #include "runtime/backend.h"
 #include "runtime/runtime_bind.h"
 #include "runtime/runtime_completion.h"
@@ -43,6 +45,7 @@ struct async_runtime {
     const backend_t *backend;
     void *backend_state;
     uint32_t fork_generation;
+    uint64_t owner; /* ASYNC_RUNTIME_SINGLE_THREAD: the loop thread's token; else 0 */
     uint64_t spin_ns;
 
     /* Any thread. */
@@ -86,12 +89,26 @@ static inline bool runtime_of_parent(const async_runtime_t *runtime)
     return runtime->fork_generation != port_fork_generation();
 }
 
-/* The ladder's first two steps of every public function.  0, EINVAL or EPERM. */
+/* The ladder's first steps of the functions that any thread may call.  0, EINVAL or EPERM. */
 static inline int runtime_check(const async_runtime_t *runtime)
 {
     if (runtime == NULL)
         return EINVAL;
     return runtime_of_parent(runtime) ? EPERM : 0;
+}
+
+/* Whether another thread than the calling one owns the runtime. */
+static inline bool runtime_of_other_thread(const async_runtime_t *runtime)
+{
+    return PORT_UNLIKELY(runtime->owner != 0) && runtime->owner != port_thread_token();
+}
+
+/* The same of those that are the loop thread's. */
+static inline int runtime_check_thread(const async_runtime_t *runtime)
+{
+    int err = runtime_check(runtime);
+
+    return err == 0 && runtime_of_other_thread(runtime) ? EPERM : err;
 }
 
 #endif /* RUNTIME_H */

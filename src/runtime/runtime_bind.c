@@ -121,7 +121,7 @@ void runtime_bindings_close(async_runtime_t *runtime, bool inherited)
 int async_runtime_bind_queue(async_runtime_t *runtime, async_queue_t *queue,
                              uintptr_t completion_key)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int saved = errno, err = runtime_check_thread(runtime);
 
     if (err == 0 && queue == NULL)
         err = EINVAL;

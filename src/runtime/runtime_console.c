@@ -26,7 +26,7 @@ static int add_console(async_runtime_t *runtime, void *context)
 
 int async_runtime_add_console(async_runtime_t *runtime, void *context)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int saved = errno, err = runtime_check_thread(runtime);
 
     if (err == 0)
         err = add_console(runtime, context);
@@ -35,7 +35,7 @@ int async_runtime_add_console(async_runtime_t *runtime, void *context)
 
 async_console_type_t async_runtime_get_console_type(async_runtime_t *runtime)
 {
-    int err = runtime_check(runtime);
+    int err = runtime_check_thread(runtime);
 
     if (err != 0) {
         port_error_set(err);

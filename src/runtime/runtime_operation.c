@@ -350,7 +350,7 @@ static int post(async_runtime_t *runtime, async_fd_t fd, void *buffer, size_t le
 
 int async_runtime_post_read(async_runtime_t *runtime, async_fd_t fd, void *buffer, size_t len)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int saved = errno, err = runtime_check_thread(runtime);
 
     if (err == 0 && (buffer == NULL || len == 0))
         err = EINVAL;
@@ -364,7 +364,7 @@ int async_runtime_post_read(async_runtime_t *runtime, async_fd_t fd, void *buffe
 int async_runtime_post_write(async_runtime_t *runtime, async_fd_t fd, const void *buffer,
                              size_t len)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int saved = errno, err = runtime_check_thread(runtime);
 
     if (err == 0 && buffer == NULL && len != 0)
         err = EINVAL;

@@ -182,7 +182,7 @@ static int add(async_runtime_t *runtime, int signum, void *context)
 
 int async_runtime_add_signal(async_runtime_t *runtime, int signum, void *context)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int saved = errno, err = runtime_check_thread(runtime);
 
     if (err == 0 && (signum <= 0 || signum >= SIGNAL_NUMBER_MAX))
         err = EINVAL;
@@ -193,7 +193,7 @@ int async_runtime_add_signal(async_runtime_t *runtime, int signum, void *context
 
 int async_runtime_remove_signal(async_runtime_t *runtime, int signum)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int saved = errno, err = runtime_check_thread(runtime);
     signal_watcher_t *watcher = NULL;
 
     if (err == 0 && (signum <= 0 || signum >= SIGNAL_NUMBER_MAX))

@@ -150,7 +150,7 @@ int runtime_register(async_runtime_t *runtime, async_fd_t fd, uint32_t events, v
 
 int async_runtime_add(async_runtime_t *runtime, async_fd_t fd, uint32_t events, void *context)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int saved = errno, err = runtime_check_thread(runtime);
 
     if (err == 0 && (events & ~EVENTS_ACCEPTED) != 0)
         err = EINVAL;
@@ -191,7 +191,7 @@ static int modify(async_runtime_t *runtime, async_fd_t fd, uint32_t events, void
 
 int async_runtime_modify(async_runtime_t *runtime, async_fd_t fd, uint32_t events, void *context)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int saved = errno, err = runtime_check_thread(runtime);
 
     if (err == 0 && (events & ~EVENTS_ACCEPTED) != 0)
         err = EINVAL;
@@ -204,7 +204,7 @@ int async_runtime_modify(async_runtime_t *runtime, async_fd_t fd, uint32_t event
 
 int async_runtime_remove(async_runtime_t *runtime, async_fd_t fd)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int saved = errno, err = runtime_check_thread(runtime);
     registration_t *registration;
 
     if (err != 0)

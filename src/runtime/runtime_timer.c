@@ -284,7 +284,7 @@ static uint64_t nanoseconds(uint64_t us)
 uint64_t async_runtime_add_timer(async_runtime_t *runtime, uint64_t delay_us, uint64_t period_us,
                                  void *context)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int saved = errno, err = runtime_check_thread(runtime);
     uint64_t id = 0;
 
     if (err == 0)
@@ -296,7 +296,7 @@ uint64_t async_runtime_add_timer(async_runtime_t *runtime, uint64_t delay_us, ui
 
 int async_runtime_cancel_timer(async_runtime_t *runtime, uint64_t timer_id)
 {
-    int err = runtime_check(runtime);
+    int err = runtime_check_thread(runtime);
 
     if (err == 0)
         err = runtime_timer_cancel(&runtime->timers, timer_id);
@@ -305,7 +305,7 @@ int async_runtime_cancel_timer(async_runtime_t *runtime, uint64_t timer_id)
 
 int async_runtime_get_timeout(async_runtime_t *runtime)
 {
-    int err = runtime_check(runtime);
+    int err = runtime_check_thread(runtime);
     uint64_t now, first, ms;
 
     if (err != 0)

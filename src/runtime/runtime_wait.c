@@ -337,7 +337,7 @@ int async_runtime_wait(async_runtime_t *runtime, async_event_t *events, int max_
 
     if (runtime == NULL || events == NULL || max_events < 1 || timeout_ms < -1)
         return port_fail(EINVAL);
-    if (runtime_is_inherited(runtime))
+    if (runtime_of_parent(runtime) || runtime_of_other_thread(runtime))
         return port_fail(EPERM);
     /* acquire and release: one waiter's work comes before the next one's */
     if (atomic_exchange_explicit(&runtime->in_wait, 1, memory_order_acquire) != 0)
@@ -357,7 +357,7 @@ int async_runtime_wait(async_runtime_t *runtime, async_event_t *events, int max_
 
 async_fd_t async_runtime_get_fd(async_runtime_t *runtime)
 {
-    int saved = errno, err = runtime_check(runtime);
+    int saved = errno, err = runtime_check_thread(runtime);
     async_fd_t fd = ASYNC_INVALID_FD;
 
     if (err == 0 && runtime->backend->get_fd == NULL)

@@ -57,7 +57,9 @@ AT(async_runtime_options_t, size, 0, 0);
 AT(async_runtime_options_t, backend, 8, 4);
 AT(async_runtime_options_t, completion_limit, 16, 8);
 AT(async_runtime_options_t, spin_us, 24, EIGHT(16, 12));
-SIZE(async_runtime_options_t, 32, EIGHT(24, 20));
+AT(async_runtime_options_t, flags, 32, EIGHT(24, 20));
+/* 4 bytes of padding: a member that would fit into them needs a flag that says that it is set */
+SIZE(async_runtime_options_t, 40, EIGHT(32, 24));
 
 AT(async_runtime_stats_t, registered, 0, 0);
 AT(async_runtime_stats_t, timers, 8, 4);

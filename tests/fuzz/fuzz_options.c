@@ -69,16 +69,21 @@ static void set_pointer(given_t *given, void *expected, size_t offset, const cha
     memcpy((char *)expected + offset, &text, sizeof(text));
 }
 
-/* What create has given; true: a handle. */
-static bool check(const given_t *given, const void *handle, int err, bool is_known)
+/* What create has given; true: a handle.  refusal: an errno value, 0: the members are good. */
+static bool check_for(const given_t *given, const void *handle, int err, int refusal)
 {
     bool too_small = given->options != NULL && given->size < sizeof(size_t);
-    int wanted = too_small ? EINVAL : is_known ? FUZZ_ERRNO : ENOTSUP;
+    int wanted = too_small ? EINVAL : refusal != 0 ? refusal : FUZZ_ERRNO;
 
     fuzz_trace("%zu bytes: errno %d", given->options != NULL ? given->size : 0, err);
     FUZZ_CHECK(err == wanted, "errno %d, not %d", err, wanted);
     FUZZ_CHECK((handle != NULL) == (wanted == FUZZ_ERRNO), "a handle, or none");
     return handle != NULL;
+}
+
+static bool check(const given_t *given, const void *handle, int err, bool is_known)
+{
+    return check_for(given, handle, err, is_known ? 0 : ENOTSUP);
 }
 
 static void test_runtime(fuzz_input_t *input)
@@ -89,15 +94,21 @@ static void test_runtime(fuzz_input_t *input)
     unsigned name = fuzz_below(input, 4);
     async_runtime_t *runtime;
     uint64_t spin_ns;
+    int refusal = 0;
 
     set_pointer(&given, &expected, offsetof(async_runtime_options_t, backend),
                 name < 3 ? names[name] : async_runtime_backends()[0]);
+    if (expected.flags & ~ASYNC_RUNTIME_SINGLE_THREAD)
+        refusal = EINVAL;
+    else if (expected.backend != NULL && name != 3)
+        refusal = ENOTSUP;
     errno = FUZZ_ERRNO;
     runtime = async_runtime_init_with(given.options);
-    if (check(&given, runtime, errno, expected.backend == NULL || name == 3)) {
+    if (check_for(&given, runtime, errno, refusal)) {
         spin_ns = expected.spin_us > 1000000000 ? UINT64_C(1000000000000) : expected.spin_us * 1000;
         FUZZ_CHECK(runtime->completions.limit == expected.completion_limit, "completion_limit");
         FUZZ_CHECK(runtime->spin_ns == spin_ns, "spin_us");
+        FUZZ_CHECK((runtime->owner != 0) == (expected.flags != 0), "flags");
     }
     async_runtime_deinit(runtime);
     free(given.options);
