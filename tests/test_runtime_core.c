@@ -224,6 +224,28 @@ START_TEST(ring_late_stamp)
 }
 END_TEST
 
+/* Whether there are enough is always known; how many there are only when somebody asks for more. */
+START_TEST(ring_backlog)
+{
+    runtime_completions_t *c = ring_make(0);
+    async_event_t ev[32];
+
+    ck_assert_uint_eq(runtime_completion_backlog(c, 1), 0);
+    for (uintptr_t i = 0; i < 10; i++)
+        ck_assert_int_eq(runtime_completion_post(c, i, 0), 0);
+    ck_assert_uint_eq(runtime_completion_backlog(c, 5), 10);
+    for (uintptr_t i = 0; i < 10; i++)
+        ck_assert_int_eq(runtime_completion_post(c, i, 0), 0);
+    ck_assert_uint_ge(runtime_completion_backlog(c, 5), 5);
+    ck_assert_uint_eq(runtime_completion_backlog(c, 16), 20);
+    ck_assert_int_eq(runtime_completion_take(c, ev, 18), 18);
+    ck_assert_uint_eq(runtime_completion_backlog(c, 16), 2);
+    ck_assert_int_eq(runtime_completion_take(c, ev, 32), 2);
+    ck_assert_uint_eq(runtime_completion_backlog(c, 16), 0);
+    ring_free(c);
+}
+END_TEST
+
 /* A ticket that is claimed and not yet published holds up those behind it, not the nodes before. */
 START_TEST(ring_unpublished)
 {
@@ -714,6 +736,7 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, ring_merges);
     tcase_add_test(tcase, ring_late_stamp);
     tcase_add_test(tcase, ring_unpublished);
+    tcase_add_test(tcase, ring_backlog);
     tcase_add_test(tcase, ring_limit);
     tcase_add_test(tcase, ring_memory);
     tcase_add_test(tcase, ring_recycles);

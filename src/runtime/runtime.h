@@ -53,12 +53,15 @@ struct async_runtime {
     _Atomic uint32_t refs;      /* runtime_hold() */
     _Atomic uint32_t wakers;    /* threads inside backend->wake, for deinit to wait out */
     _Atomic uint32_t wakeup;    /* async_runtime_wakeup() was called; wait clears it */
-    _Atomic uint32_t in_wait;   /* a thread is inside wait */
     _Atomic uint32_t signalled; /* signal handlers have counted something; wait clears it */
     _Atomic uint64_t wakeups_sent;
 
     runtime_completions_t completions; /* says itself */
     runtime_bindings_t bindings;       /* under its lock */
+
+    /* A thread is inside wait: any thread may try.  On a line of the loop thread's, which writes it
+     * with each wait: posters read the one of `state` with each post. */
+    _Alignas(PORT_CACHE_LINE) _Atomic uint32_t in_wait;
 
     /* Loop thread. */
     runtime_table_t table;

@@ -236,7 +236,8 @@ bool runtime_completion_ready(runtime_completions_t *c)
     take_nodes(c);
     if (c->first != NULL && c->first->stamp <= c->head)
         return true;
-    if (atomic_load_explicit(&c->tail, memory_order_acquire) == c->head)
+    /* Without a chunk there may be none of this ticket yet. */
+    if (c->chunk == NULL && atomic_load_explicit(&c->tail, memory_order_acquire) == c->head)
         return false;
     return atomic_load_explicit(&head_cell(c)->published, memory_order_acquire) == c->head + 1;
 }
@@ -246,9 +247,11 @@ bool runtime_completion_claimed(const runtime_completions_t *c)
     return atomic_load_explicit(&c->tail, memory_order_seq_cst) != c->head;
 }
 
-size_t runtime_completion_backlog(const runtime_completions_t *c)
+size_t runtime_completion_backlog(runtime_completions_t *c, size_t enough)
 {
-    return (size_t)(atomic_load_explicit(&c->tail, memory_order_relaxed) - c->head) + c->waiting;
+    if (c->tail_seen - c->head + c->waiting < enough)
+        c->tail_seen = atomic_load_explicit(&c->tail, memory_order_relaxed);
+    return (size_t)(c->tail_seen - c->head) + c->waiting;
 }
 
 uint64_t runtime_completion_nodes_posted(const runtime_completions_t *c, size_t *untaken)
@@ -273,7 +276,7 @@ static void PORT_NOINLINE retire_chunk(runtime_completions_t *c)
      * full directory that this chunk leaves, and the chunk goes to that of the new head. */
     atomic_store_explicit(&c->head_seen, c->head, memory_order_release);
     end = atomic_load_explicit(&c->end, memory_order_relaxed);
-    if (end - atomic_load_explicit(&c->tail, memory_order_relaxed) < KEEP_TICKETS) {
+    if (end - c->tail_seen < KEEP_TICKETS) {
         completion_directory_t *d = atomic_load_explicit(&c->directory, memory_order_relaxed);
 
         append_chunk(c, d, end, chunk);
@@ -310,35 +313,62 @@ static bool deliver_node(runtime_completions_t *c, async_event_t *event)
     return !(posted & NODE_WITHDRAWN);
 }
 
+/* How many tickets from head on come before anything else, in one chunk, at most most of them. */
+static int run_length(const runtime_completions_t *c, int most)
+{
+    uint64_t length = COMPLETION_CHUNK - c->head % COMPLETION_CHUNK;
+
+    if (length > c->tail_seen - c->head)
+        length = c->tail_seen - c->head;
+    if (c->first != NULL && length > c->first->stamp - c->head)
+        length = c->first->stamp - c->head;
+    return length < (uint64_t)most ? (int)length : most;
+}
+
+/* Takes the first of length cells that are published.  Returns how many. */
+static int take_cells(const completion_cell_t *cell, uint64_t ticket, int length,
+                      async_event_t *event)
+{
+    for (int n = 0; n < length; n++, cell++) {
+        if (atomic_load_explicit(&cell->published, memory_order_acquire) != ++ticket)
+            return n;
+        *event++ = (async_event_t){.event_type = ASYNC_EVENT_COMPLETION,
+                                   .fd = ASYNC_INVALID_FD,
+                                   .completion_key = cell->key,
+                                   .data = cell->data};
+    }
+    return length;
+}
+
 int runtime_completion_take(runtime_completions_t *c, async_event_t *events, int max)
 {
-    /* Before the nodes: a ticket below it may be delivered only when the nodes that its poster
-     * pushed before are known.  acquire: pairs with the exchange of tail. */
-    uint64_t tail = atomic_load_explicit(&c->tail, memory_order_acquire);
     int n = 0;
 
+    /* Before the nodes: a ticket below it may be delivered only when the nodes that its poster
+     * pushed before are known.  acquire: pairs with the exchange of tail. */
+    c->tail_seen = atomic_load_explicit(&c->tail, memory_order_acquire);
     take_nodes(c);
     while (n < max) {
-        completion_cell_t *cell;
+        int length, taken;
 
         if (c->first != NULL && c->first->stamp <= c->head) {
             n += deliver_node(c, &events[n]);
             continue;
         }
-        if (c->head == tail)
+        length = run_length(c, max - n);
+        if (length == 0)
             break;
-        cell = head_cell(c);
-        if (atomic_load_explicit(&cell->published, memory_order_acquire) != c->head + 1)
-            break;
-        events[n++] = (async_event_t){.event_type = ASYNC_EVENT_COMPLETION,
-                                      .fd = ASYNC_INVALID_FD,
-                                      .completion_key = cell->key,
-                                      .data = cell->data};
-        if (PORT_UNLIKELY(++c->head % COMPLETION_CHUNK == 0))
+        taken = take_cells(head_cell(c), c->head, length, &events[n]);
+        n += taken;
+        c->head += (uint64_t)taken;
+        if (taken != 0 && c->head % COMPLETION_CHUNK == 0)
             retire_chunk(c);
+        if (taken < length)
+            break;
     }
     /* release: a poster that sees room under the limit comes after what has made it */
-    atomic_store_explicit(&c->head_seen, c->head, memory_order_release);
+    if (c->limit != 0)
+        atomic_store_explicit(&c->head_seen, c->head, memory_order_release);
     c->delivered += (uint64_t)n;
     return n;
 }

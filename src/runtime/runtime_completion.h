@@ -51,13 +51,15 @@ struct completion_directory {
 };
 
 typedef struct runtime_completions {
-    /* Posters: the next ticket. */
+    /* Posters: the next ticket.  Each look of the loop thread takes the line away from them, and
+     * the next post waits until it is back: it looks once for a batch, and once before. */
     _Alignas(PORT_CACHE_LINE) _Atomic uint64_t tail;
+
     /* Posters of nodes, and the loop thread that takes all: newest first. */
-    _Atomic(runtime_node_t *) nodes;
+    _Alignas(PORT_CACHE_LINE) _Atomic(runtime_node_t *) nodes;
 
     /* Read by posters, written rarely: directory and end under lock; head_seen by the loop thread
-     * after each batch; limit constant. */
+     * with each chunk, and with each batch when there is a limit; limit constant. */
     _Alignas(PORT_CACHE_LINE) _Atomic uint64_t end;
     _Atomic(completion_directory_t *) directory;
     _Atomic uint64_t head_seen;
@@ -66,6 +68,7 @@ typedef struct runtime_completions {
 
     /* The loop thread's. */
     _Alignas(PORT_CACHE_LINE) uint64_t head; /* the next ticket to deliver */
+    uint64_t tail_seen;                      /* the tail, some time ago */
     completion_chunk_t *chunk;               /* that of head, NULL: to be looked up */
     runtime_node_t *first;                   /* taken nodes, oldest first, stamps ascending */
     runtime_node_t *last;
@@ -98,8 +101,9 @@ bool runtime_completion_ready(runtime_completions_t *c);
  * none, after a store of SLEEPING, every later post looks at the state after that store. */
 bool runtime_completion_claimed(const runtime_completions_t *c);
 
-/* Loop thread: how many are posted and not yet delivered, about. */
-size_t runtime_completion_backlog(const runtime_completions_t *c);
+/* Loop thread: how many are posted and not yet delivered, about; for one who wants to know no more
+ * than whether there are enough, at least that many when there are. */
+size_t runtime_completion_backlog(runtime_completions_t *c, size_t enough);
 
 /* Loop thread: nodes posted so far, and those not yet taken. */
 uint64_t runtime_completion_nodes_posted(const runtime_completions_t *c, size_t *untaken);

@@ -128,8 +128,8 @@ static int share_of_io(async_runtime_t *runtime, uint32_t pending, int max, uint
     if (pending == 0)
         return max;
     /* One for each other kind at least; as much as they have, up to half of the room. */
-    backlog =
-        runtime_completion_backlog(&runtime->completions) + runtime->operations.finished_count;
+    backlog = runtime->operations.finished_count +
+              runtime_completion_backlog(&runtime->completions, (size_t)max / 2);
     if (backlog > (size_t)max / 2)
         backlog = (size_t)max / 2;
     return max - (backlog > (size_t)others ? (int)backlog : others);
