@@ -46,6 +46,7 @@
 #include "port/port_eventcount.c"
 #include "queue/queue.c"
 #include "queue/queue_bind.c"
+#include "queue/queue_peek.c"
 #include "queue/queue_reserve.c"
 #include "queue/queue_send.c"
 #include "queue/queue_stats.c"

@@ -398,15 +398,15 @@ static const program_t programs[] = {
 static const mutant_t mutants[] = {
     {"plain 1", STEP_WRITE, "enqueue_at_once", "->tail"},          /* claims without comparing */
     {"drop", STEP_WRITE, "enqueue_usually", "->word"},             /* drops without comparing */
-    {"drop", STEP_WRITE, "take_dropping", "->word"},               /* takes without comparing */
+    {"drop", STEP_WRITE, "queue_take_dropping", "->word"},         /* takes without comparing */
     {"drop, wide", STEP_WRITE, "take_head", "->word"},             /* the same */
     {"clear and drop", STEP_WRITE, "clear_one", "->word"},         /* clears without comparing */
     {"reserve 1", STEP_WRITE, "settle", "mark"},                   /* a commit is forgotten */
     {"reserve 2", STEP_WRITE, "async_queue_abandon", "->tail"},    /* a place is not given back */
     {"block 1", STEP_WRITE, "wait_once", "->room_woken"},          /* the wake is never handed on */
     {"block", STEP_WRITE, "port_eventcount_prepare", "->waiters"}, /* waits unseen */
-    {"plain timed", STEP_READ, "places_freed", "->blocking"},      /* the consumer does not look */
-    {"wait and close", STEP_READ, "queue_signal", "->asleep"},     /* the producer does not look */
+    {"plain timed", STEP_READ, "queue_places_freed", "->blocking"}, /* the consumer does not look */
+    {"wait and close", STEP_READ, "queue_signal", "->asleep"},      /* the producer does not look */
     {"wait for an abandon", STEP_WRITE, "async_queue_close", "->closing"},
     {"bound", STEP_WRITE, "queue_rearm", "->armed"},         /* the hook stays silent */
     {"bound", STEP_READ, "queue_ready", "->word"},           /* no second look after arming */

@@ -34,6 +34,7 @@ static void step(void)
 
 #include "queue/queue.c"
 #include "queue/queue_bind.c"
+#include "queue/queue_peek.c"
 #include "queue/queue_reserve.c"
 #include "queue/queue_send.c"
 #include "queue/queue_stats.c"

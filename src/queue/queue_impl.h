@@ -272,17 +272,6 @@ static inline void queue_count_wrap(async_queue_t *q, uint64_t next)
         atomic_fetch_add_explicit(&q->tail_wraps, 1, memory_order_release);
 }
 
-/* ---- queue_take.c */
-
-/* The oldest position that is not freed, from head on; the tail's when all are. */
-uint64_t queue_oldest(const async_queue_t *q, uint64_t head, uint64_t *tail);
-
-/* Whether the consumer would get a message; any thread. */
-bool queue_ready(const async_queue_t *q);
-
-/* Closed, and nothing is there or can come; any thread. */
-bool queue_finished(const async_queue_t *q);
-
 /* ---- queue_wait.c */
 
 /* One attempt: 0, EAGAIN (full), or another errno value that ends the wait. */
@@ -311,6 +300,15 @@ void queue_announce(async_queue_t *q);
 void queue_release_hooks(async_queue_t *q);
 
 /* ---- queue_stats.c */
+
+/* The oldest position that is not freed, from head on; the tail's when all are. */
+uint64_t queue_oldest(const async_queue_t *q, uint64_t head, uint64_t *tail);
+
+/* Whether the consumer would get a message; any thread. */
+bool queue_ready(const async_queue_t *q);
+
+/* Closed, and nothing is there or can come; any thread. */
+bool queue_finished(const async_queue_t *q);
 
 /* Messages accepted so far, at least `known`, and the tail that was read for it. */
 uint64_t queue_accepted(const async_queue_t *q, uint64_t known, uint64_t *tail);

@@ -18,6 +18,61 @@ uint64_t queue_accepted(const async_queue_t *q, uint64_t known, uint64_t *tail)
     return accepted - known > UINT64_MAX / 2 ? accepted + all : accepted;
 }
 
+uint64_t queue_oldest(const async_queue_t *q, uint64_t head, uint64_t *tail)
+{
+    for (;;) {
+        uint64_t end;
+
+        *tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+        end = queue_position(q, *tail);
+        /* a claim of position p needs p - N freed */
+        if (queue_distance(q, head, end) > q->capacity)
+            head = end - q->lap_one;
+        while (head != end) {
+            uint64_t cell = atomic_load_explicit(&queue_cell(q, head)->word, memory_order_acquire);
+
+            /* freed is a lap ahead; it can be more when the tail is out of date */
+            if (queue_lap(q, cell) == queue_lap(q, head))
+                return head;
+            head = queue_next(q, head);
+        }
+        if (queue_position(q, atomic_load_explicit(&q->tail, memory_order_acquire)) == end)
+            return head;
+    }
+}
+
+bool queue_ready(const async_queue_t *q)
+{
+    for (;;) {
+        uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+        uint64_t position = head, tail, cell;
+
+        if (atomic_load_explicit(&q->held, memory_order_acquire) != QUEUE_HELD_NONE)
+            return true;
+        if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
+            position = queue_oldest(q, head, &tail);
+        cell = atomic_load_explicit(&queue_cell(q, position)->word, memory_order_acquire);
+        if (queue_state(q, cell) == (queue_lap(q, position) | q->readable))
+            return true;
+        if (queue_state(q, cell) == queue_lap(q, position))
+            return false;
+        /* the consumer or a dropper was faster: look again */
+    }
+}
+
+bool queue_finished(const async_queue_t *q)
+{
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+
+    if (!queue_closed(q, tail) || queue_reserved(q, tail) != 0 ||
+        atomic_load_explicit(&q->held, memory_order_acquire) != QUEUE_HELD_NONE)
+        return false;
+    if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
+        head = queue_oldest(q, head, &tail);
+    return head == queue_position(q, tail);
+}
+
 /* A message or a claim in its copy keeps each place from the oldest position to the tail. */
 static uint64_t in_ring(const async_queue_t *q, uint64_t tail)
 {

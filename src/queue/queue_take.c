@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * queue_take.c - the consumer's side
+ * queue_take.c - the consumer's side: dequeue
  *
  * Without DROP_OLDEST the consumer alone frees cells: it needs no CAS, and a peeked message may
  * stay in its cell.  With DROP_OLDEST it takes the message by the CAS that frees the cell; whoever
@@ -11,86 +11,19 @@
 #include "queue/queue_impl.h"
 #include "port/port_error.h"
 #include "port/port_racing.h"
-
-/* Fields that only the consumer writes. */
-#define OWN(field) atomic_load_explicit(&(field), memory_order_relaxed)
-#define SET(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
+#include "queue/queue_consumer.h"
 
 /* How often the processor is given to a producer whose message wait has promised: milliseconds. */
 #define PROMISE_YIELDS 5000u
 #define CELLS_NEAR 4u /* that are looked at before the tail: see catch_up */
 
-uint64_t queue_oldest(const async_queue_t *q, uint64_t head, uint64_t *tail)
-{
-    for (;;) {
-        uint64_t end;
-
-        *tail = atomic_load_explicit(&q->tail, memory_order_acquire);
-        end = queue_position(q, *tail);
-        /* a claim of position p needs p - N freed */
-        if (queue_distance(q, head, end) > q->capacity)
-            head = end - q->lap_one;
-        while (head != end) {
-            uint64_t cell = atomic_load_explicit(&queue_cell(q, head)->word, memory_order_acquire);
-
-            /* freed is a lap ahead; it can be more when the tail is out of date */
-            if (queue_lap(q, cell) == queue_lap(q, head))
-                return head;
-            head = queue_next(q, head);
-        }
-        if (queue_position(q, atomic_load_explicit(&q->tail, memory_order_acquire)) == end)
-            return head;
-    }
-}
-
-bool queue_ready(const async_queue_t *q)
-{
-    for (;;) {
-        uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
-        uint64_t position = head, tail, cell;
-
-        if (atomic_load_explicit(&q->held, memory_order_acquire) != QUEUE_HELD_NONE)
-            return true;
-        if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
-            position = queue_oldest(q, head, &tail);
-        cell = atomic_load_explicit(&queue_cell(q, position)->word, memory_order_acquire);
-        if (queue_state(q, cell) == (queue_lap(q, position) | q->readable))
-            return true;
-        if (queue_state(q, cell) == queue_lap(q, position))
-            return false;
-        /* the consumer or a dropper was faster: look again */
-    }
-}
-
-bool queue_finished(const async_queue_t *q)
-{
-    uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
-    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
-
-    if (!queue_closed(q, tail) || queue_reserved(q, tail) != 0 ||
-        atomic_load_explicit(&q->held, memory_order_acquire) != QUEUE_HELD_NONE)
-        return false;
-    if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
-        head = queue_oldest(q, head, &tail);
-    return head == queue_position(q, tail);
-}
-
-/* The consumer found nothing: why, and further messages are to be announced. */
-static PORT_NOINLINE int take_nothing(async_queue_t *q)
+PORT_NOINLINE int queue_take_nothing(async_queue_t *q)
 {
     if (atomic_load_explicit(&q->closing, memory_order_acquire) && queue_finished(q))
         return EPIPE;
     if (atomic_load_explicit(&q->notify, memory_order_relaxed) & QUEUE_NOTIFY_HOOK)
         queue_rearm(q);
     return EAGAIN;
-}
-
-/* After places were freed by a release store or CAS. */
-static inline void places_freed(async_queue_t *q)
-{
-    /* the barrier that orders the two is in ask_for_wakes */
-    if (PORT_UNLIKELY(atomic_load_explicit(&q->blocking, memory_order_relaxed) != 0))
-        queue_place_freed(q);
 }
 
 /* Apart, so that the usual way needs no frame: it ends in a jump. */
@@ -108,8 +41,7 @@ static void skip(async_queue_t *q, uint64_t position, uint64_t gap)
     SET(q->head, position);
 }
 
-/* Positions between the head and a later one were dropped. */
-static void count_skipped(async_queue_t *q, uint64_t position)
+void queue_count_skipped(async_queue_t *q, uint64_t position)
 {
     uint64_t gap = queue_distance(q, OWN(q->head), position);
     uint64_t held = OWN(q->held) != QUEUE_HELD_NONE;
@@ -149,17 +81,10 @@ static void catch_up(async_queue_t *q)
     q->wraps_seen = wraps;
     position = queue_oldest(q, head, &tail);
     if (position != head)
-        count_skipped(q, position);
+        queue_count_skipped(q, position);
 }
 
-static void set_lost(async_queue_t *q)
-{
-    q->lost = q->skipped;
-    q->skipped = 0;
-}
-
-/* After a call that may have changed held, lost, skipped or the consumer: ends wait's promise. */
-static void set_usual(async_queue_t *q)
+void queue_set_usual(async_queue_t *q)
 {
     bool drops = (q->flags & ASYNC_QUEUE_DROP_OLDEST) != 0;
     bool usual = OWN(q->held) == QUEUE_HELD_NONE;
@@ -170,8 +95,7 @@ static void set_usual(async_queue_t *q)
     q->promised = false;
 }
 
-/* Frees the head's cell with the spare slot in it and keeps the message. */
-static void hold_detached(async_queue_t *q, uint64_t cell, size_t size, bool shown)
+void queue_hold_detached(async_queue_t *q, uint64_t cell, size_t size, bool shown)
 {
     q->held_slot = queue_slot_number(q, cell);
     q->held_size = size;
@@ -201,8 +125,7 @@ static bool is_coming(const async_queue_t *q, unsigned turn)
     return true;
 }
 
-/* DROP_OLDEST: makes the oldest message the consumer's own. */
-static int take_dropping(async_queue_t *q)
+int queue_take_dropping(async_queue_t *q)
 {
     for (unsigned turn = 0;;) {
         uint64_t head = OWN(q->head), cell, freed;
@@ -213,7 +136,7 @@ static int take_dropping(async_queue_t *q)
         cell = atomic_load_explicit(&at->word, memory_order_acquire);
         if (queue_state(q, cell) == queue_lap(q, head)) {
             if (!is_coming(q, turn++))
-                return take_nothing(q);
+                return queue_take_nothing(q);
             continue;
         }
         if (queue_state(q, cell) != (queue_lap(q, head) | q->readable)) {
@@ -225,27 +148,13 @@ static int take_dropping(async_queue_t *q)
         freed = (queue_lap(q, head) + q->lap_one) | q->spare_slot;
         if (atomic_compare_exchange_strong_explicit(&at->word, &cell, freed, memory_order_acq_rel,
                                                     memory_order_acquire)) {
-            hold_detached(q, cell, size, false);
+            queue_hold_detached(q, cell, size, false);
             return 0;
         }
     }
 }
 
-/* Without DROP_OLDEST: frees the head's cell, its slot goes with it. */
-static inline void free_head(async_queue_t *q, uint64_t cell)
-{
-    uint64_t head = OWN(q->head);
-
-    SET(q->head, queue_next(q, head));
-    /* the bytes have been read; pairs with the producers' load of the word */
-    atomic_store_explicit(&queue_cell(q, head)->word,
-                          (queue_lap(q, head) + q->lap_one) | queue_slot_number(q, cell),
-                          memory_order_release);
-    places_freed(q);
-}
-
-/* A detached message is delivered: its slot is the new spare. */
-static void free_held(async_queue_t *q)
+void queue_free_held(async_queue_t *q)
 {
     q->spare_slot = q->held_slot;
     if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
@@ -271,14 +180,14 @@ static PORT_NOINLINE int dequeue_detached(async_queue_t *q, void *buffer, size_t
     int err = 0;
 
     if (OWN(q->held) == QUEUE_HELD_NONE)
-        err = take_dropping(q);
+        err = queue_take_dropping(q);
     if (err == 0)
         err = deliver(buffer, buffer_size, out_size, queue_slot(q, q->held_slot), q->held_size);
     if (err != 0)
         return err;
     if (!q->held_shown)
-        set_lost(q);
-    free_held(q);
+        queue_set_lost(q);
+    queue_free_held(q);
     return 0;
 }
 
@@ -293,7 +202,7 @@ static PORT_ALWAYS_INLINE bool take_head(async_queue_t *q, queue_cell_t *at, uin
         return false;
     SET(q->delivered, OWN(q->delivered) + 1);
     SET(q->head, queue_next(q, head));
-    set_lost(q);
+    queue_set_lost(q);
     return true;
 }
 
@@ -307,14 +216,14 @@ static PORT_NOINLINE int dequeue_dropping_any(async_queue_t *q, void *buffer, si
     for (;;) {
         uint64_t head = OWN(q->head);
         queue_cell_t *at = queue_cell(q, head);
-        /* as in take_dropping */
+        /* as in queue_take_dropping */
         uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
         size_t size = atomic_load_explicit(&at->size, memory_order_relaxed);
         const char *from = queue_slot(q, queue_slot_number(q, cell));
 
         if (queue_state(q, cell) == queue_lap(q, head)) {
             if (!is_coming(q, turn++))
-                return take_nothing(q);
+                return queue_take_nothing(q);
             continue;
         }
         if (queue_state(q, cell) != (queue_lap(q, head) | q->readable)) {
@@ -340,22 +249,22 @@ static PORT_NOINLINE int dequeue_in_place(async_queue_t *q, void *buffer, size_t
     int err;
 
     if (queue_state(q, cell) != (queue_lap(q, head) | q->readable))
-        return take_nothing(q);
+        return queue_take_nothing(q);
     err = deliver(buffer, buffer_size, out_size, queue_slot(q, queue_slot_number(q, cell)),
                   atomic_load_explicit(&at->size, memory_order_relaxed));
     if (err != 0)
         return err;
     if (OWN(q->held) == QUEUE_HELD_NONE)
-        set_lost(q);
+        queue_set_lost(q);
     SET(q->held, QUEUE_HELD_NONE);
-    free_head(q, cell);
+    queue_free_head(q, cell);
     return 0;
 }
 
 /* The calling thread's token once it has been a consumer; 0 before. */
 static PORT_THREAD_LOCAL uint64_t own_token;
 
-static void set_consumer(async_queue_t *q)
+void queue_set_consumer(async_queue_t *q)
 {
     if (own_token == 0)
         own_token = port_thread_token();
@@ -369,14 +278,14 @@ static PORT_NOINLINE bool dequeue_slowly(async_queue_t *q, void *buffer, size_t 
 
     if (q == NULL || (buffer == NULL && buffer_size != 0))
         return port_fail_false(EINVAL);
-    set_consumer(q);
+    queue_set_consumer(q);
     if (OWN(q->held) == QUEUE_HELD_DETACHED)
         err = dequeue_detached(q, buffer, buffer_size, out_size);
     else if ((q->flags & ASYNC_QUEUE_DROP_OLDEST) != 0)
         err = dequeue_dropping_any(q, buffer, buffer_size, out_size);
     else
         err = dequeue_in_place(q, buffer, buffer_size, out_size);
-    set_usual(q);
+    queue_set_usual(q);
     return err == 0 || port_fail_false(err);
 }
 
@@ -385,10 +294,10 @@ static inline bool dequeue_nothing(async_queue_t *q)
 {
     int err = EAGAIN;
 
-    /* acquire as in take_nothing, which most queues need not go through */
+    /* acquire as in queue_take_nothing, which most queues need not go through */
     if (PORT_UNLIKELY(atomic_load_explicit(&q->closing, memory_order_acquire) != 0 ||
                       atomic_load_explicit(&q->notify, memory_order_relaxed) != 0))
-        err = take_nothing(q);
+        err = queue_take_nothing(q);
     return port_fail_false(err);
 }
 
@@ -415,7 +324,7 @@ static PORT_NOINLINE bool dequeue_exchanging(async_queue_t *q, void *buffer, siz
 {
     uint64_t head = OWN(q->head);
     queue_cell_t *at = queue_cell(q, head);
-    /* as in take_dropping */
+    /* as in queue_take_dropping */
     uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
     size_t size = atomic_load_explicit(&at->size, memory_order_relaxed);
     /* readable in the head's lap, and a slot of the first block: then this is its number */
@@ -451,7 +360,7 @@ static PORT_NOINLINE bool dequeue_dropping(async_queue_t *q, void *buffer, size_
     index = head & q->index_mask;
     at = queue_cell_at(q, index);
     from = queue_own_slot(at);
-    /* as in take_dropping */
+    /* as in queue_take_dropping */
     cell = atomic_load_explicit(&at->word, memory_order_acquire);
     size = atomic_load_explicit(&at->size, memory_order_relaxed);
     if (size > QUEUE_SMALL)
@@ -502,7 +411,7 @@ static PORT_NOINLINE bool dequeue_usually(async_queue_t *q, void *buffer, size_t
     queue_copy(buffer, queue_slot(q, queue_slot_number(q, cell)), size);
     if (out_size != NULL)
         *out_size = size;
-    free_head(q, cell);
+    queue_free_head(q, cell);
     return true;
 }
 
@@ -511,7 +420,7 @@ static inline bool free_taken(async_queue_t *q, queue_cell_t *at, uint64_t word)
 {
     /* pairs with the producers' load */
     atomic_store_explicit(&at->word, word, memory_order_release);
-    /* as in places_freed */
+    /* as in queue_places_freed */
     if (PORT_UNLIKELY(atomic_load_explicit(&q->blocking, memory_order_relaxed) != 0))
         return place_freed_taken(q);
     return true;
@@ -571,129 +480,4 @@ PORT_ALIGNED_CODE bool async_queue_dequeue(async_queue_t *queue, void *buffer, s
     else
         memcpy(buffer, from, 16);
     return free_taken(queue, at, cell + queue->readable);
-}
-
-const void *async_queue_peek(async_queue_t *queue, size_t *out_size)
-{
-    queue_cell_t *at;
-    uint64_t head, cell;
-    int err = 0;
-
-    if (queue == NULL)
-        return port_fail_null(EINVAL);
-    set_consumer(queue);
-    if (OWN(queue->held) == QUEUE_HELD_NONE && (queue->flags & ASYNC_QUEUE_DROP_OLDEST) != 0)
-        err = take_dropping(queue);
-    set_usual(queue);
-    if (err != 0)
-        return port_fail_null(err);
-    if (OWN(queue->held) == QUEUE_HELD_DETACHED) {
-        if (!queue->held_shown)
-            set_lost(queue);
-        queue->held_shown = true;
-        if (out_size != NULL)
-            *out_size = queue->held_size;
-        return queue_slot(queue, queue->held_slot);
-    }
-    head = OWN(queue->head);
-    at = queue_cell(queue, head);
-    /* pairs with the writer's publishing store */
-    cell = atomic_load_explicit(&at->word, memory_order_acquire);
-    if (queue_state(queue, cell) != (queue_lap(queue, head) | queue->readable))
-        return port_fail_null(take_nothing(queue));
-    if (OWN(queue->held) == QUEUE_HELD_NONE)
-        set_lost(queue);
-    SET(queue->held, QUEUE_HELD_IN_PLACE);
-    queue->usual_consumer = UINT64_MAX;
-    if (out_size != NULL)
-        *out_size = atomic_load_explicit(&at->size, memory_order_relaxed);
-    return queue_slot(queue, queue_slot_number(queue, cell));
-}
-
-void async_queue_release(async_queue_t *queue)
-{
-    if (queue == NULL || OWN(queue->held) == QUEUE_HELD_NONE)
-        return;
-    if (OWN(queue->held) == QUEUE_HELD_DETACHED) {
-        if (queue->held_shown)
-            free_held(queue);
-        set_usual(queue);
-        return;
-    }
-    SET(queue->held, QUEUE_HELD_NONE);
-    set_usual(queue);
-    free_head(queue, atomic_load_explicit(&queue_cell(queue, OWN(queue->head))->word,
-                                          memory_order_relaxed));
-}
-
-/* The peeked message stays valid while its cell is freed. */
-static void detach_peeked(async_queue_t *q)
-{
-    uint64_t head = OWN(q->head);
-    queue_cell_t *at = queue_cell(q, head);
-    uint64_t cell = atomic_load_explicit(&at->word, memory_order_relaxed);
-
-    hold_detached(q, cell, atomic_load_explicit(&at->size, memory_order_relaxed), true);
-    /* the spare's last reader was this thread; pairs with the producers' load */
-    atomic_store_explicit(&at->word, (queue_lap(q, head) + q->lap_one) | q->spare_slot,
-                          memory_order_release);
-}
-
-/* Discards a message that the consumer holds because it did not fit into a buffer. */
-static void discard_held(async_queue_t *q)
-{
-    q->spare_slot = q->held_slot;
-    q->skipped++;
-    SET(q->discarded, OWN(q->discarded) + 1);
-    atomic_store_explicit(&q->held, QUEUE_HELD_NONE, memory_order_release);
-}
-
-/* Discards one position before end; false: its writer is still in its copy. */
-static bool clear_one(async_queue_t *q, uint64_t head)
-{
-    queue_cell_t *at = queue_cell(q, head);
-    uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
-
-    if (queue_state(q, cell) == queue_lap(q, head))
-        return false;
-    /* with DROP_OLDEST a dropper may be faster: discarded all the same */
-    if (queue_state(q, cell) == (queue_lap(q, head) | q->readable))
-        atomic_compare_exchange_strong_explicit(
-            &at->word, &cell, (queue_lap(q, head) + q->lap_one) | queue_slot_number(q, cell),
-            memory_order_acq_rel, memory_order_acquire);
-    return true;
-}
-
-void async_queue_clear(async_queue_t *queue)
-{
-    uint64_t tail, end, oldest;
-    unsigned turn = 0;
-
-    if (queue == NULL)
-        return;
-    if (OWN(queue->held) == QUEUE_HELD_IN_PLACE)
-        detach_peeked(queue);
-    else if (OWN(queue->held) == QUEUE_HELD_DETACHED && !queue->held_shown)
-        discard_held(queue);
-    tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
-    if (queue->flags & ASYNC_QUEUE_DROP_OLDEST) {
-        oldest = queue_oldest(queue, OWN(queue->head), &tail);
-        if (oldest != OWN(queue->head))
-            count_skipped(queue, oldest);
-    }
-    end = queue_position(queue, tail);
-    while (OWN(queue->head) != end) {
-        if (!clear_one(queue, OWN(queue->head))) {
-            queue_wait_copy(queue, turn++);
-            continue;
-        }
-        turn = 0;
-        queue->skipped++;
-        SET(queue->discarded, OWN(queue->discarded) + 1);
-        SET(queue->head, queue_next(queue, OWN(queue->head)));
-    }
-    set_usual(queue);
-    queue_wake_writers(queue);
-    if (atomic_load_explicit(&queue->notify, memory_order_relaxed) & QUEUE_NOTIFY_HOOK)
-        queue_rearm(queue);
 }
