@@ -79,6 +79,7 @@ START_TEST(no_memory)
     async_queue_destroy(lines);
     async_runtime_deinit(runtime);
     tl_file_close(writer);
+    tl_input_null();
 }
 END_TEST
 

@@ -4,12 +4,14 @@
  *    ReadConsoleInputW.
  * 2. A read of a line that has begun cannot be cancelled on every system.  It ends when an Enter is
  * put into the console's input.  That key is marked, so that one that came too late is taken out.
+ * What the user had typed of the line is not lost: it is a part of the line to come.
  * 3. The console's mode outlives the process that has changed it: it is put back at exit, and when
  * the user ends the program from the console.
  */
 #include "console/console_terminal_win32.h"
 #include "console/console_platform.h"
 #include "port/port_memory.h"
+#include "port/port_mutex.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -17,19 +19,23 @@
 #include <string.h>
 
 #define TEXT_SIZE 4096
+#define KEY_SIZE 8  /* bytes of a key, at most */
 #define MARK 0x7A5A /* a scan code that no keyboard sends */
 #define CTRL_Z 0x1A
-#define LOOK_AGAIN (-2) /* beside CONSOLE_READ_*: nothing for the program */
+/* beside CONSOLE_READ_* */
+#define LOOK_AGAIN (-2) /* nothing for the program */
+#define WAITED (-3)     /* something is there */
 
 struct console_terminal {
     HANDLE input;          /* an own one, for reading and writing */
     HANDLE output;         /* to echo single keys; may be NULL */
     _Atomic uint32_t mode; /* ASYNC_CONSOLE_*: set_mode writes, the reader reads */
-    /* Dekker's pair, both sequentially consistent: the reader sets it and looks at what may have
-     * changed; who has changed something looks at it and sends the Enter. */
-    _Atomic int in_line;
-    _Atomic int woken; /* the Enter was sent */
-    WCHAR high;        /* the reader's: the first half of a pair that has not come whole */
+    port_mutex_t lock;     /* of the two below */
+    bool in_line;          /* a read of a line is under way or about to be */
+    bool woken;            /* the Enter was sent */
+    /* the reader's */
+    bool cut;   /* the last piece of a line filled the text: the rest waits in the console */
+    WCHAR high; /* the first half of a pair that has not come whole */
     WCHAR text[TEXT_SIZE];
 };
 
@@ -77,14 +83,17 @@ int console_terminal_open(HANDLE source, console_terminal_t **out)
 {
     console_terminal_t *terminal = port_zalloc(1, sizeof(*terminal));
 
-    if (terminal == NULL)
+    if (terminal == NULL || port_mutex_init(&terminal->lock) != 0) {
+        port_free(terminal);
         return ENOMEM;
+    }
     atomic_init(&terminal->mode, ASYNC_CONSOLE_LINE | ASYNC_CONSOLE_ECHO);
     terminal->input = CreateFileW(L"CONIN$", GENERIC_READ | GENERIC_WRITE,
                                   FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
     if (terminal->input == INVALID_HANDLE_VALUE &&
         !DuplicateHandle(GetCurrentProcess(), source, GetCurrentProcess(), &terminal->input, 0,
                          FALSE, DUPLICATE_SAME_ACCESS)) {
+        port_mutex_destroy(&terminal->lock);
         port_free(terminal);
         return ENOTTY;
     }
@@ -103,6 +112,7 @@ void console_terminal_close(console_terminal_t *terminal)
     CloseHandle(terminal->input);
     if (terminal->output != NULL)
         CloseHandle(terminal->output);
+    port_mutex_destroy(&terminal->lock);
     port_free(terminal);
 }
 
@@ -172,24 +182,18 @@ static const char *sequence_of(WORD key)
     return NULL;
 }
 
-/* The next key, which is there.  Returns the count of its bytes, or LOOK_AGAIN when it sends
- * nothing. */
-static int read_key(console_terminal_t *terminal, char *buffer, size_t size)
+/* The bytes of one key. */
+static int key_bytes(console_terminal_t *terminal, const KEY_EVENT_RECORD *key, char *buffer,
+                     size_t size)
 {
-    INPUT_RECORD record;
-    const KEY_EVENT_RECORD *key = &record.Event.KeyEvent;
+    WCHAR unit = key->uChar.UnicodeChar;
     const char *sequence;
     DWORD count;
-    WCHAR unit;
-    int bytes;
 
-    if (!ReadConsoleInputW(terminal->input, &record, 1, &count) || count == 0)
-        return LOOK_AGAIN;
-    unit = key->uChar.UnicodeChar;
     if (unit == 0) {
         sequence = sequence_of(key->wVirtualKeyCode);
         if (sequence == NULL)
-            return LOOK_AGAIN;
+            return 0;
         memcpy(buffer, sequence, strlen(sequence));
         return (int)strlen(sequence);
     }
@@ -198,77 +202,144 @@ static int read_key(console_terminal_t *terminal, char *buffer, size_t size)
     if (terminal->output != NULL &&
         atomic_load_explicit(&terminal->mode, memory_order_relaxed) & ASYNC_CONSOLE_ECHO)
         WriteConsoleW(terminal->output, &unit, 1, &count, NULL);
-    bytes = to_utf8(terminal, &unit, 1, buffer, size);
+    return to_utf8(terminal, &unit, 1, buffer, size);
+}
+
+/* The next key, which is there, as often as it was repeated.  Returns the count of its bytes, or
+ * LOOK_AGAIN when it sends nothing. */
+static int read_key(console_terminal_t *terminal, char *buffer, size_t size)
+{
+    INPUT_RECORD record;
+    const KEY_EVENT_RECORD *key = &record.Event.KeyEvent;
+    DWORD count;
+    int bytes = 0;
+
+    if (!ReadConsoleInputW(terminal->input, &record, 1, &count) || count == 0)
+        return LOOK_AGAIN;
+    for (WORD i = 0; i < key->wRepeatCount && (size_t)bytes + KEY_SIZE <= size; i++)
+        bytes += key_bytes(terminal, key, buffer + bytes, size - (size_t)bytes);
     return bytes != 0 ? bytes : LOOK_AGAIN;
 }
 
 /* ---- Lines. ---- */
 
-/* One that was sent and not read: nobody else may get it. */
-static void take_marked_out(console_terminal_t *terminal)
+static bool reads_lines(const console_terminal_t *terminal)
 {
-    INPUT_RECORD record;
-    DWORD count;
+    return (atomic_load_explicit(&terminal->mode, memory_order_acquire) & ASYNC_CONSOLE_LINE) != 0;
+}
 
-    if (!atomic_exchange_explicit(&terminal->woken, 0, memory_order_seq_cst))
-        return;
-    while (PeekConsoleInputW(terminal->input, &record, 1, &count) && count != 0 &&
-           is_marked(&record))
-        ReadConsoleInputW(terminal->input, &record, 1, &count);
+static void begin_line(console_terminal_t *terminal)
+{
+    port_mutex_lock(&terminal->lock);
+    terminal->in_line = true;
+    port_mutex_unlock(&terminal->lock);
+}
+
+/* The Enter of console_terminal_wake(), when no read has taken it: nobody else may get it.  It may
+ * stand behind much that was typed ahead.  Returns whether it was there. */
+static bool take_marked_out(console_terminal_t *terminal)
+{
+    INPUT_RECORD *records;
+    DWORD count, left = 0;
+    bool found = false;
+
+    if (!GetNumberOfConsoleInputEvents(terminal->input, &count) || count == 0)
+        return false;
+    records = port_alloc(count * sizeof(*records));
+    if (records == NULL)
+        return false;
+    if (!PeekConsoleInputW(terminal->input, records, count, &count))
+        count = 0;
+    for (DWORD i = 0; i < count && !found; i++)
+        found = is_marked(&records[i]);
+    if (!found || !ReadConsoleInputW(terminal->input, records, count, &count))
+        count = 0;
+    found = false;
+    for (DWORD i = 0; i < count; i++) {
+        if (!is_marked(&records[i]))
+            records[left++] = records[i];
+        else if (records[i].Event.KeyEvent.bKeyDown)
+            found = true;
+    }
+    if (left != 0)
+        WriteConsoleInputW(terminal->input, records, left, &count);
+    port_free(records);
+    return found;
+}
+
+/* Returns whether the read was ended by the Enter of console_terminal_wake(). */
+static bool end_line(console_terminal_t *terminal)
+{
+    bool woken;
+
+    port_mutex_lock(&terminal->lock);
+    terminal->in_line = false;
+    woken = terminal->woken;
+    terminal->woken = false;
+    port_mutex_unlock(&terminal->lock);
+    return woken && !take_marked_out(terminal);
 }
 
 /* A line, of which something is there.  Returns as console_terminal_read, or LOOK_AGAIN. */
 static int read_line(console_terminal_t *terminal, HANDLE stop, char *buffer, size_t size)
 {
     DWORD length = 0, most = (DWORD)(size / 4 < TEXT_SIZE ? size / 4 : TEXT_SIZE);
-    bool stopped, woken;
-    BOOL ok = TRUE;
+    bool first = !terminal->cut, ended;
     int bytes;
 
-    atomic_store_explicit(&terminal->in_line, 1, memory_order_seq_cst);
-    stopped = WaitForSingleObject(stop, 0) == WAIT_OBJECT_0;
-    if (!stopped &&
-        atomic_load_explicit(&terminal->mode, memory_order_seq_cst) & ASYNC_CONSOLE_LINE)
-        ok = ReadConsoleW(terminal->input, terminal->text, most, &length, NULL);
-    atomic_store_explicit(&terminal->in_line, 0, memory_order_seq_cst);
-    woken = atomic_load_explicit(&terminal->woken, memory_order_seq_cst) != 0;
-    take_marked_out(terminal);
-    if (stopped || WaitForSingleObject(stop, 0) == WAIT_OBJECT_0)
-        return CONSOLE_READ_STOPPED;
-    if (!ok)
+    begin_line(terminal);
+    /* what has changed before is seen here; what changes later sees us in the line */
+    if (WaitForSingleObject(stop, 0) == WAIT_OBJECT_0 || !reads_lines(terminal)) {
+        end_line(terminal);
+        return LOOK_AGAIN;
+    }
+    if (!ReadConsoleW(terminal->input, terminal->text, most, &length, NULL)) {
+        end_line(terminal);
         return CONSOLE_READ_END;
-    /* the line's end is ours, the program did not get it from the user */
-    while (woken && length > 0 &&
+    }
+    ended = end_line(terminal);
+    terminal->cut = length == most && terminal->text[length - 1] != L'\n';
+    /* this line's end is ours, the program did not get it from the user */
+    while (ended && length > 0 &&
            (terminal->text[length - 1] == L'\n' || terminal->text[length - 1] == L'\r'))
         length--;
-    if (length > 0 && terminal->text[0] == CTRL_Z)
+    if (first && length > 0 && terminal->text[0] == CTRL_Z)
         return CONSOLE_READ_END;
     bytes = to_utf8(terminal, terminal->text, (int)length, buffer, size);
     return bytes != 0 ? bytes : LOOK_AGAIN;
 }
 
-int console_terminal_read(console_terminal_t *terminal, HANDLE stop, char *buffer, size_t size)
+/* Waits for a key.  Returns WAITED or CONSOLE_READ_*. */
+static int wait_key(console_terminal_t *terminal, HANDLE stop)
 {
     HANDLE handles[2] = {stop, terminal->input};
     INPUT_RECORD record;
-    int count;
+    DWORD rc;
 
-    for (;;) {
-        DWORD rc = WaitForMultipleObjects(2, handles, FALSE, INFINITE);
-
-        if (rc == WAIT_OBJECT_0)
-            return CONSOLE_READ_STOPPED;
+    do {
+        rc = WaitForMultipleObjects(2, handles, FALSE, INFINITE);
         if (rc != WAIT_OBJECT_0 + 1)
-            return CONSOLE_READ_END;
-        if (!next_key(terminal, &record))
-            continue;
-        if (!(atomic_load_explicit(&terminal->mode, memory_order_acquire) & ASYNC_CONSOLE_LINE))
-            count = read_key(terminal, buffer, size);
+            return rc == WAIT_OBJECT_0 ? CONSOLE_READ_STOPPED : CONSOLE_READ_END;
+    } while (!next_key(terminal, &record));
+    return WAITED;
+}
+
+int console_terminal_read(console_terminal_t *terminal, HANDLE stop, char *buffer, size_t size)
+{
+    int result;
+
+    do {
+        bool lines = reads_lines(terminal);
+
+        if (lines && terminal->cut) /* no key announces the rest of a line */
+            result = WaitForSingleObject(stop, 0) == WAIT_OBJECT_0 ? CONSOLE_READ_STOPPED : WAITED;
         else
-            count = read_line(terminal, stop, buffer, size);
-        if (count != LOOK_AGAIN)
-            return count;
-    }
+            result = wait_key(terminal, stop);
+        if (result == WAITED)
+            result =
+                lines ? read_line(terminal, stop, buffer, size) : read_key(terminal, buffer, size);
+    } while (result == LOOK_AGAIN);
+    return result;
 }
 
 void console_terminal_wake(console_terminal_t *terminal)
@@ -276,8 +347,6 @@ void console_terminal_wake(console_terminal_t *terminal)
     INPUT_RECORD keys[2];
     DWORD count;
 
-    if (!atomic_load_explicit(&terminal->in_line, memory_order_seq_cst))
-        return;
     memset(keys, 0, sizeof(keys));
     for (int i = 0; i < 2; i++) {
         keys[i].EventType = KEY_EVENT;
@@ -287,8 +356,10 @@ void console_terminal_wake(console_terminal_t *terminal)
         keys[i].Event.KeyEvent.wVirtualScanCode = MARK;
         keys[i].Event.KeyEvent.uChar.UnicodeChar = L'\r';
     }
-    atomic_store_explicit(&terminal->woken, 1, memory_order_seq_cst);
-    WriteConsoleInputW(terminal->input, keys, 2, &count);
+    port_mutex_lock(&terminal->lock);
+    if (terminal->in_line && !terminal->woken)
+        terminal->woken = WriteConsoleInputW(terminal->input, keys, 2, &count) != 0;
+    port_mutex_unlock(&terminal->lock);
 }
 
 /* ---- Modes. ---- */
