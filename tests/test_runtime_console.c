@@ -85,6 +85,32 @@ START_TEST(test_pipe)
 }
 END_TEST
 
+/* Keys that give no line yet are another matter on each system; a line is the same on all. */
+START_TEST(test_terminal)
+{
+    async_handle_t keyboard;
+    char buffer[16];
+
+    ck_assert(tl_input_terminal(&keyboard));
+    TL_OK(async_runtime_add_console(runtime, tl_context(5)));
+    ck_assert_int_eq(async_runtime_get_console_type(runtime), ASYNC_CONSOLE_TYPE_REAL);
+    for (int i = 0; i < 3; i++) {
+        tl_quiet(runtime);
+        write_text(keyboard, "line\r");
+        expect_input(READ | CONSOLE, tl_context(5));
+        expect_input(READ | CONSOLE, tl_context(5));
+        ck_assert_int_ge(tl_input_read(buffer, sizeof buffer), 5);
+        ck_assert_mem_eq(buffer, "line", 4);
+    }
+    tl_quiet(runtime); /* nor for the keys that are let go */
+    TL_OK(async_runtime_remove(runtime, tl_input_fd()));
+    write_text(keyboard, "line\r");
+    tl_quiet(runtime);
+    tl_file_close(keyboard);
+    tl_input_null();
+}
+END_TEST
+
 START_TEST(test_socket)
 {
     async_fd_t pair[2];
@@ -220,6 +246,7 @@ static void add_cases(Suite *suite)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_twice);
     tcase_add_test(tcase, test_pipe);
+    tcase_add_test(tcase, test_terminal);
     tcase_add_test(tcase, test_socket);
     tcase_add_test(tcase, test_file);
     tcase_add_test(tcase, test_null_device);
