@@ -13,6 +13,7 @@
 #define CLEARS 8u      /* the losses of a clear at the end are told to nobody */
 #define NO_BARRIER 16u /* on a system without one for all threads */
 #define WIDE 32u       /* messages of 16 bytes rather than 2, and positions far from their end */
+#define BULKY 64u      /* of 80 bytes, which a DROP_OLDEST queue's consumer takes otherwise */
 
 enum fiber_state { FIBER_RUNS, FIBER_YIELDS, FIBER_SLEEPS, FIBER_DONE };
 

@@ -17,10 +17,11 @@
  * the same again. */
 
 #define WIDE_SIZE 16u
+#define BULKY_SIZE 80u
 
 static size_t message_size(void)
 {
-    return (program->kind & WIDE) != 0 ? WIDE_SIZE : 2;
+    return program->kind & BULKY ? BULKY_SIZE : program->kind & WIDE ? WIDE_SIZE : 2;
 }
 
 static void write_message(unsigned char *m, unsigned self, unsigned number)
@@ -41,7 +42,7 @@ static void sent(unsigned self, unsigned number, bool yes)
 
 static void send_one(unsigned self, unsigned number)
 {
-    unsigned char m[WIDE_SIZE] = {0};
+    unsigned char m[BULKY_SIZE] = {0};
 
     write_message(m, self, number);
     sent(self, number, async_queue_enqueue(world.queue, m, message_size()));
@@ -49,7 +50,7 @@ static void send_one(unsigned self, unsigned number)
 
 static void send_waiting(unsigned self, unsigned number)
 {
-    unsigned char m[WIDE_SIZE] = {0};
+    unsigned char m[BULKY_SIZE] = {0};
 
     write_message(m, self, number);
     sent(self, number, async_queue_enqueue_timed(world.queue, m, message_size(), -1));
@@ -87,7 +88,7 @@ static void log_message(const unsigned char *m)
 
 static bool take_one(void)
 {
-    unsigned char m[WIDE_SIZE] = {99, 99};
+    unsigned char m[BULKY_SIZE] = {99, 99};
     size_t size = 0;
 
     if (!async_queue_dequeue(world.queue, m, message_size(), &size)) {
@@ -340,6 +341,8 @@ void check_end(void)
     if (world.count != 0 && (program->flags & ASYNC_QUEUE_DROP_OLDEST) && lost != missing &&
         (program->kind & CLEARS) == 0)
         break_promise("a loss that was not told");
+    if (missing != 0 && missing + program->capacity > accepted && (program->kind & CLEARS) == 0)
+        break_promise("dropped for nothing");
     if ((program->kind & NEVER_WAITS) && world.refused != 0)
         break_promise("refused with room");
     /* every place is free again */
@@ -365,10 +368,16 @@ static const program_t programs[] = {
     {"drop 1, wide", 1, DROP, LARGE | WIDE, {one_send, two_sends, three_takes}},
     {"drop 2, wide", 2, DROP, LARGE | WIDE, {two_sends, two_sends, three_takes}},
     {"reserve and drop, wide", 1, DROP, LARGE | WIDE, {one_reserved, two_sends, three_takes}},
+    {"drop, bulky", 1, DROP, BULKY, {one_send, one_send, peek_and_take}},
+    {"drop 1, bulky", 1, DROP, LARGE | BULKY, {one_send, two_sends, three_takes}},
+    {"drop 2, bulky", 2, DROP, LARGE | BULKY, {two_sends, two_sends, three_takes}},
+    {"drop and close", 1, DROP, 0, {one_send, send_and_close, peek_and_take}},
+    {"drop and close 1", 1, DROP, LARGE, {two_sends, send_and_close, three_takes}},
     {"drop with room", 3, DROP, NEVER_WAITS, {one_send, two_sends, peek_and_take}},
     {"reserve 1", 1, 0, 0, {reserve_and_send, one_reserved, three_takes}},
     {"reserve 2", 2, 0, LARGE, {reserve_and_send, abandon_and_send, three_takes}},
     {"reserve and drop", 1, DROP, 0, {one_reserved, one_send, peek_and_take}},
+    {"reserve and drop, bulky", 1, DROP, BULKY, {one_reserved, one_send, peek_and_take}},
     {"reserve and drop 1", 1, DROP, LARGE, {reserve_and_send, one_send, peek_and_take}},
     {"reserve and drop 2", 2, DROP, LARGE, {reserve_and_send, one_reserved, peek_and_take}},
     {"clear", 2, 0, CLEARS, {two_sends, one_send, clear_and_take}},
@@ -396,10 +405,14 @@ static const program_t programs[] = {
 
 /* Each must be found by its program. */
 static const mutant_t mutants[] = {
-    {"plain 1", STEP_WRITE, "enqueue_at_once", "->tail"},          /* claims without comparing */
-    {"drop", STEP_WRITE, "enqueue_usually", "->word"},             /* drops without comparing */
-    {"drop", STEP_WRITE, "queue_take_dropping", "->word"},         /* takes without comparing */
-    {"drop, wide", STEP_WRITE, "take_head", "->word"},             /* the same */
+    {"plain 1", STEP_WRITE, "enqueue_at_once", "->tail"},   /* claims without comparing */
+    {"drop 1", STEP_WRITE, "enqueue_full", "->tail"},       /* the same, into a full one */
+    {"drop", STEP_WRITE, "queue_replace", "->word"},        /* writes unseen over a message */
+    {"drop, bulky", STEP_WRITE, "queue_replace", "->word"}, /* drops without comparing */
+    {"reserve and drop 2", STEP_WRITE, "queue_empty_place", "->word"}, /* the same */
+    {"drop", STEP_WRITE, "queue_take_dropping", "->word"},             /* takes without comparing */
+    {"drop, wide", STEP_WRITE, "take_head", "->word"},                 /* the same */
+    {"drop, bulky", STEP_WRITE, "queue_take_dropping", "->word"},      /* the same */
     {"clear and drop", STEP_WRITE, "clear_one", "->word"},         /* clears without comparing */
     {"reserve 1", STEP_WRITE, "settle", "mark"},                   /* a commit is forgotten */
     {"reserve 2", STEP_WRITE, "async_queue_abandon", "->tail"},    /* a place is not given back */

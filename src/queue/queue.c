@@ -15,9 +15,10 @@
  * good.  Nothing else is ever allocated.  At most 2^28 messages and 2^19 - 1 open
  * reservations.
  *
- * Costs.  enqueue: one CAS and one copy; on a full DROP_OLDEST queue two; refused: one locked
- * addition.  dequeue and peek: one copy or none, no locked instruction; with DROP_OLDEST one CAS,
- * and a fence while a writer waits.  reserve: two locked instructions; commit: three.
+ * Costs.  enqueue: one CAS and one copy; on a full DROP_OLDEST queue for messages of more than
+ * QUEUE_SMALL bytes two; refused: one locked addition.  dequeue and peek: one copy or none, no
+ * locked instruction, but a fence while a writer waits; with DROP_OLDEST one CAS, and peek copies
+ * up to QUEUE_SMALL bytes too.  reserve: two locked instructions; commit: three.
  * SIGNAL_ON_DATA or a binding add one fence to each enqueue, and nothing else while the other side
  * is awake.  System calls: only to sleep, or to wake one who sleeps.
  */
@@ -107,6 +108,9 @@ async_queue_t *queue_create_at(size_t capacity, size_t max_msg_size, async_queue
     q->capacity = capacity;
     q->max_size = max_msg_size;
     q->flags = flags;
+    if (flags & ASYNC_QUEUE_DROP_OLDEST)
+        atomic_init(&q->drops,
+                    max_msg_size <= QUEUE_SMALL ? QUEUE_DROPS_BY_STORE : QUEUE_DROPS_BY_CAS);
     q->spin = port_cpu_count() > 1 ? SPIN_TURNS : 0;
     set_layout(q, capacity);
     set_start(q, left);

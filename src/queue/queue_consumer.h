@@ -22,8 +22,8 @@ int queue_take_nothing(async_queue_t *q);
 /* DROP_OLDEST: makes the oldest message the consumer's own. */
 int queue_take_dropping(async_queue_t *q);
 
-/* Frees the head's cell with the spare slot in it and keeps the message. */
-void queue_hold_detached(async_queue_t *q, uint64_t cell, size_t size, bool shown);
+/* The head's message is kept in a slot of the consumer's, its cell is free or about to be. */
+void queue_hold_detached(async_queue_t *q, uint32_t slot, size_t size, bool shown);
 
 /* A detached message is delivered: its slot is the new spare. */
 void queue_free_held(async_queue_t *q);

@@ -20,9 +20,18 @@
  * those of its neighbours; a cell apart from its bytes would be one line more to move from
  * processor to processor for each message.
  *
- * Invariants.  Cells are freed in the order of positions.  A state (T, r) of the tail is reached
- * only when the cell of position T + r - 1 was seen writable, so the places of r open reservations
- * are really there, and the oldest message that may have to go is always at T + r - N.
+ * Invariants.  A state (T, r) of the tail is reached only when the cell of position T + r - 1 was
+ * seen writable, so the places of r open reservations are really there.  With DROP_OLDEST it may
+ * also have been seen readable in the lap before, {lap - 1, readable, slot}: then its message is
+ * the oldest, and goes.  Who changed the tail takes it out, or who claims the position if he comes
+ * first, or the consumer takes it while he may.  So nothing is dropped for an enqueue that fails.
+ *
+ * Of a DROP_OLDEST queue for messages of at most QUEUE_SMALL bytes the consumer changes no slot: it
+ * copies, and then its CAS of the cell shows whether the copy is one.  So who has claimed the cell
+ * knows what it becomes, whether the consumer comes before him or not, and needs no CAS: a store,
+ * before he writes the bytes.  In others the consumer may exchange the slot at any time.  A CAS
+ * waits for the cell's line, and a store does not: against producers that run ahead by stores the
+ * consumer loses most races for the oldest message.  So it asks for a CAS while it loses any.
  */
 #ifndef QUEUE_IMPL_H
 #define QUEUE_IMPL_H
@@ -44,6 +53,11 @@
 #define QUEUE_CAPACITY_MAX (UINT64_C(1) << QUEUE_INDEX_BITS_MAX)
 /* Bytes that a DROP_OLDEST queue's consumer copies before it takes them. */
 #define QUEUE_SMALL 64u
+
+/* queue->drops: DROP_OLDEST, and how to take the message out of a cell that was claimed. */
+#define QUEUE_DROPS_NOT 0u
+#define QUEUE_DROPS_BY_STORE 1u /* max_size <= QUEUE_SMALL, and the consumer loses no races */
+#define QUEUE_DROPS_BY_CAS 2u
 
 /* word: written by whoever owns the cell's next step (see above), release; read with acquire.
  * size: written by the claimer before it publishes the word; ordered by the word. */
@@ -97,6 +111,7 @@ struct async_queue {
     _Atomic uint32_t notify;   /* QUEUE_NOTIFY_*; bind: RMW seq_cst; producers: load seq_cst */
     _Atomic uint32_t blocking; /* writers that wait; not 0: the consumer looks for them */
     _Atomic uint32_t closing; /* a copy of closed, so that an idle consumer leaves the tail alone */
+    _Atomic uint32_t drops;   /* QUEUE_DROPS_*; consumer: store; producers: load, relaxed */
     _Atomic(queue_hook_t *) hook;
     _Atomic(queue_spares_t *) spares; /* NULL until the first reserve */
     _Atomic uint64_t tail_wraps;      /* times that the lap of the tail went through 0 */
@@ -184,6 +199,34 @@ static inline uint32_t queue_slot_number(const async_queue_t *q, uint64_t cell)
     return (uint32_t)(cell & (q->readable - 1));
 }
 
+static inline bool queue_drops(const async_queue_t *q)
+{
+    return (q->flags & ASYNC_QUEUE_DROP_OLDEST) != 0;
+}
+
+/* DROP_OLDEST: the state of a cell while the message of the lap before the position's is in it. */
+static inline uint64_t queue_state_before(const async_queue_t *q, uint64_t position)
+{
+    return queue_lap(q, position) - q->readable;
+}
+
+/*
+ * Whether the cell of a position was freed.  Then it is a lap ahead; more when the position is out
+ * of date.  The message of the lap before may still be in the cell of a claimed position.
+ */
+static inline bool queue_is_ahead(const async_queue_t *q, uint64_t cell, uint64_t position)
+{
+    return queue_lap(q, cell) != queue_lap(q, position) &&
+           queue_state(q, cell) != queue_state_before(q, position);
+}
+
+/* Nobody has published in the cell of a position so far. */
+static inline bool queue_is_to_come(const async_queue_t *q, uint64_t cell, uint64_t position)
+{
+    return queue_state(q, cell) == queue_lap(q, position) ||
+           queue_state(q, cell) == queue_state_before(q, position);
+}
+
 /* word (a position or a tail) one place further. */
 static inline uint64_t queue_next(const async_queue_t *q, uint64_t word)
 {
@@ -252,11 +295,48 @@ async_queue_t *queue_create_at(size_t capacity, size_t max_msg_size, async_queue
 /* ---- queue_send.c */
 
 /*
- * Looks whether tail leaves a place for one message or reservation more; with DROP_OLDEST makes
- * one. Returns 0, EAGAIN (full), EPIPE, EBUSY (tail is out of date, load it again) or EINPROGRESS
- * (DROP_OLDEST: the oldest message is still being copied in).
+ * Looks whether tail leaves a place for one message or reservation more; with DROP_OLDEST the
+ * oldest message may be in it.  Returns 0, EAGAIN (full), EPIPE, EBUSY (tail is out of date, load
+ * it again) or EINPROGRESS (DROP_OLDEST: the oldest message is still being copied in).
  */
 int queue_find_place(async_queue_t *q, uint64_t tail);
+
+/* After that and a CAS of the tail: drops the message in the place that was found, if it is still
+ * there. */
+void queue_empty_place(async_queue_t *q, uint64_t tail);
+
+/*
+ * DROP_OLDEST: the cell of a position that the caller has claimed, in which the message of the lap
+ * before was seen: drops it unless somebody took it out.  freed: what the cell becomes; drops: what
+ * q->drops was or is.  Returns the cell's word, with the slot that is the caller's now.
+ */
+static PORT_ALWAYS_INLINE uint64_t queue_replace(queue_cell_t *at, uint64_t cell, uint64_t freed,
+                                                 uint32_t drops)
+{
+    if (drops == QUEUE_DROPS_BY_STORE) {
+        atomic_store_explicit(&at->word, freed, memory_order_relaxed);
+        /* before the bytes: the consumer's CAS of the word fails if it has read any of them */
+        atomic_thread_fence(memory_order_release);
+        return freed;
+    }
+    /* acquire: the slot that the consumer leaves has been read */
+    return atomic_compare_exchange_strong_explicit(&at->word, &cell, freed, memory_order_acq_rel,
+                                                   memory_order_acquire)
+               ? freed
+               : cell;
+}
+
+/* The word of the cell of a position that the caller has claimed, when the cell is his. */
+static inline uint64_t queue_own_cell(async_queue_t *q, queue_cell_t *at, uint64_t position)
+{
+    /* pairs with the stores that free a cell */
+    uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
+
+    if (queue_lap(q, cell) == queue_lap(q, position))
+        return cell;
+    return queue_replace(at, cell, cell + q->readable,
+                         atomic_load_explicit(&q->drops, memory_order_relaxed));
+}
 
 /* Waits a little for another producer's copy; turn counts from 0. */
 void queue_wait_copy(const async_queue_t *q, unsigned turn);

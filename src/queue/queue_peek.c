@@ -66,7 +66,8 @@ static void detach_peeked(async_queue_t *q)
     queue_cell_t *at = queue_cell(q, head);
     uint64_t cell = atomic_load_explicit(&at->word, memory_order_relaxed);
 
-    queue_hold_detached(q, cell, atomic_load_explicit(&at->size, memory_order_relaxed), true);
+    queue_hold_detached(q, queue_slot_number(q, cell),
+                        atomic_load_explicit(&at->size, memory_order_relaxed), true);
     /* the spare's last reader was this thread; pairs with the producers' load */
     atomic_store_explicit(&at->word, (queue_lap(q, head) + q->lap_one) | q->spare_slot,
                           memory_order_release);
@@ -87,7 +88,7 @@ static bool clear_one(async_queue_t *q, uint64_t head)
     queue_cell_t *at = queue_cell(q, head);
     uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
 
-    if (queue_state(q, cell) == queue_lap(q, head))
+    if (queue_is_to_come(q, cell, head))
         return false;
     /* with DROP_OLDEST a dropper may be faster: discarded all the same */
     if (queue_state(q, cell) == (queue_lap(q, head) | q->readable))

@@ -128,8 +128,10 @@ static int claim_place(async_queue_t *q)
             if (queue_reserved(q, tail) == QUEUE_RESERVED_MAX)
                 return ENOMEM;
             if (atomic_compare_exchange_weak_explicit(&q->tail, &tail, tail + queue_reserved_one(q),
-                                                      memory_order_seq_cst, memory_order_acquire))
+                                                      memory_order_seq_cst, memory_order_acquire)) {
+                queue_empty_place(q, tail);
                 return 0;
+            }
             continue;
         }
         if (err == EINPROGRESS)
@@ -187,14 +189,14 @@ void async_queue_commit(async_queue_t *queue, void *slot, size_t size)
     tail = atomic_load_explicit(&queue->tail, memory_order_acquire);
     do {
         next = queue_next(queue, tail) - queue_reserved_one(queue);
-        /* acquire: all that led to this state, so the cell is seen writable (see queue_impl.h) */
+        /* acquire: all that led to this state, so the cell is seen as queue_impl.h says */
     } while (!atomic_compare_exchange_weak_explicit(&queue->tail, &tail, next, memory_order_seq_cst,
                                                     memory_order_acquire));
     queue_count_wrap(queue, next);
     at = queue_cell(queue, tail);
     /* as in queue_send.c */
     notify = atomic_load_explicit(&queue->notify, memory_order_seq_cst);
-    cell = atomic_load_explicit(&at->word, memory_order_acquire);
+    cell = queue_own_cell(queue, at, tail);
     push_spare(atomic_load_explicit(&queue->spares, memory_order_acquire),
                queue_slot_number(queue, cell));
     atomic_store_explicit(&at->size, size < mark ? size : mark - 1, memory_order_relaxed);

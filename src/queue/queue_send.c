@@ -41,25 +41,27 @@ int queue_find_place(async_queue_t *q, uint64_t tail)
     lap = queue_lap(q, position);
     /* pairs with the stores that free a cell, in queue_take.c and below */
     cell = atomic_load_explicit(&queue_cell(q, position)->word, memory_order_acquire);
-    if (queue_state(q, cell) == lap)
+    if (queue_state(q, cell) == lap ||
+        (queue_drops(q) && queue_state(q, cell) == queue_state_before(q, lap)))
         return 0;
     /* The place was taken while the tail was as we know it: then the queue was full.  The second
      * look must not come before the first. */
-    if (!(q->flags & ASYNC_QUEUE_DROP_OLDEST))
-        return atomic_load_explicit(&q->tail, memory_order_acquire) == tail ? EAGAIN : EBUSY;
-    if (queue_state(q, cell) == lap - q->lap_one + q->readable) {
-        /* the oldest message: all before it are freed (see queue_impl.h); release hands its slot,
-         * which its reader has left, to the next writer */
-        uint64_t freed = lap | queue_slot_number(q, cell);
-
-        return atomic_compare_exchange_strong_explicit(&queue_cell(q, position)->word, &cell, freed,
-                                                       memory_order_acq_rel, memory_order_relaxed)
-                   ? 0
-                   : EBUSY;
-    }
     if (atomic_load_explicit(&q->tail, memory_order_acquire) != tail)
         return EBUSY;
-    return queue_state(q, cell) == lap - q->lap_one ? EINPROGRESS : EBUSY;
+    return queue_drops(q) ? EINPROGRESS : EAGAIN;
+}
+
+void queue_empty_place(async_queue_t *q, uint64_t tail)
+{
+    uint64_t position = queue_add(q, queue_position(q, tail), queue_reserved(q, tail));
+    queue_cell_t *at = queue_cell(q, position);
+    uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
+
+    /* else it was never there, or the consumer or the next claimer has taken it out; release hands
+     * its slot to the next writer */
+    if (queue_drops(q) && queue_state(q, cell) == queue_state_before(q, position))
+        atomic_compare_exchange_strong_explicit(&at->word, &cell, cell + q->readable,
+                                                memory_order_acq_rel, memory_order_relaxed);
 }
 
 /*
@@ -132,9 +134,9 @@ static int send(async_queue_t *q, const message_t *message)
     if (err != 0)
         return err;
     queue_count_wrap(q, queue_next(q, tail));
+    queue_empty_place(q, tail);
     at = queue_cell(q, tail);
-    fill(q, at, atomic_load_explicit(&at->word, memory_order_acquire) + q->readable, message->data,
-         message->size);
+    fill(q, at, queue_own_cell(q, at, tail) + q->readable, message->data, message->size);
     return 0;
 }
 
@@ -166,8 +168,7 @@ static PORT_NOINLINE bool enqueue_slowly(async_queue_t *q, const void *data, siz
 
 /*
  * The other usual ways: another producer was faster; a cell with a slot from elsewhere, which is
- * there after a peek or a reservation; a full queue.  When it drops its oldest message, that lies
- * just where the new one goes (see queue_find_place).
+ * there after a peek or a reservation.
  */
 static PORT_NOINLINE bool enqueue_usually(async_queue_t *q, const void *data, size_t size)
 {
@@ -182,24 +183,80 @@ static PORT_NOINLINE bool enqueue_usually(async_queue_t *q, const void *data, si
         if ((tail & q->control_mask) != 0 || next == 0)
             return enqueue_slowly(q, data, size);
         if (queue_state(q, cell) != lap) {
-            /* A place that is not free now was not free when the tail was loaded, nor has the tail
-             * gone past it since: the queue was full then. */
-            if ((q->flags & (ASYNC_QUEUE_DROP_OLDEST | ASYNC_QUEUE_BLOCK_WRITER)) == 0 &&
-                (queue_state(q, cell) | q->readable) == lap - q->readable)
-                return queue_reject(q, EAGAIN);
-            if (!(q->flags & ASYNC_QUEUE_DROP_OLDEST) ||
-                queue_state(q, cell) != lap - q->readable ||
-                !atomic_compare_exchange_strong_explicit(&at->word, &cell, cell + q->readable,
-                                                         memory_order_acq_rel,
-                                                         memory_order_relaxed))
+            if (!queue_drops(q) && (q->flags & ASYNC_QUEUE_BLOCK_WRITER) == 0 &&
+                (queue_state(q, cell) | q->readable) == queue_state_before(q, lap))
+                return queue_reject(q, EAGAIN); /* as in enqueue_full */
+            if (!queue_drops(q) || queue_state(q, cell) != queue_state_before(q, lap))
                 return enqueue_slowly(q, data, size);
-            cell += q->readable;
         }
         /* as in enqueue_at_once */
         if (atomic_compare_exchange_strong_explicit(&q->tail, &tail, next, memory_order_seq_cst,
                                                     memory_order_acquire))
-            return fill(q, at, cell + q->readable, data, size);
+            return fill(q, at, queue_own_cell(q, at, lap) + q->readable, data, size);
     }
+}
+
+/*
+ * The usual way of a full queue, as enqueue_at_once: with DROP_OLDEST the oldest message lies just
+ * where the new one goes.  What was seen: the tail, and the word of its cell, which is not free.
+ */
+static PORT_ALWAYS_INLINE bool enqueue_full(async_queue_t *q, const void *data, size_t size,
+                                            uint64_t tail, uint64_t cell, queue_cell_t *at)
+{
+    uint64_t index = tail & q->index_mask, next = tail + 1;
+    uint64_t freed = cell + q->readable;
+    /* readable in the lap before the tail's, and a slot of the first block: then its number */
+    uint64_t slot = freed ^ tail ^ index;
+    uint32_t drops;
+    char *to;
+
+    if (PORT_UNLIKELY(slot > q->capacity))
+        return enqueue_usually(q, data, size);
+    drops = atomic_load_explicit(&q->drops, memory_order_relaxed);
+    if (PORT_UNLIKELY(drops != QUEUE_DROPS_BY_STORE)) {
+        /* A place that is not free now was not free when the tail was loaded, nor has the tail
+         * gone past it since: the queue was full then. */
+        if (drops == QUEUE_DROPS_NOT && (q->flags & ASYNC_QUEUE_BLOCK_WRITER) == 0)
+            return queue_reject(q, EAGAIN);
+        /* the consumer takes small ones and loses races: those few steps more let it keep up */
+        if (drops == QUEUE_DROPS_NOT || size <= QUEUE_SMALL)
+            return enqueue_usually(q, data, size);
+    }
+    if (PORT_UNLIKELY(index + 1 == q->capacity)) {
+        next += q->lap_one - q->capacity;
+        if (PORT_UNLIKELY(next == 0))
+            return enqueue_slowly(q, data, size);
+    }
+    to = queue_slot_at(q, slot);
+    /* as in enqueue_at_once */
+    if (PORT_UNLIKELY(!atomic_compare_exchange_strong_explicit(
+            &q->tail, &tail, next, memory_order_seq_cst, memory_order_relaxed)))
+        return enqueue_usually(q, data, size);
+    cell = queue_replace(at, cell, freed, drops);
+    if (PORT_UNLIKELY(cell != freed)) /* the consumer was faster, and left another slot */
+        return fill(q, at, cell + q->readable, data, size);
+    memcpy(to, data, size);
+    atomic_store_explicit(&at->size, size, memory_order_relaxed);
+    return publish(q, at, freed + q->readable);
+}
+
+/* Apart, so that the usual way saves no registers for them. */
+static PORT_NOINLINE bool enqueue_full_64(async_queue_t *q, const void *data, uint64_t tail,
+                                          uint64_t cell, queue_cell_t *at)
+{
+    return enqueue_full(q, data, 64, tail, cell, at);
+}
+
+static PORT_NOINLINE bool enqueue_full_16(async_queue_t *q, const void *data, uint64_t tail,
+                                          uint64_t cell, queue_cell_t *at)
+{
+    return enqueue_full(q, data, 16, tail, cell, at);
+}
+
+static PORT_NOINLINE bool enqueue_full_size(async_queue_t *q, const void *data, size_t size,
+                                            uint64_t tail, uint64_t cell, queue_cell_t *at)
+{
+    return enqueue_full(q, data, size, tail, cell, at);
 }
 
 /*
@@ -224,7 +281,9 @@ static PORT_ALWAYS_INLINE bool enqueue_at_once(async_queue_t *q, const void *dat
     /* writable in the tail's lap, and a slot of the first block: then this is its number */
     slot = cell ^ tail ^ index;
     if (PORT_UNLIKELY(slot > q->capacity))
-        return enqueue_usually(q, data, size);
+        return own          ? enqueue_full_size(q, data, size, tail, cell, at)
+               : size == 64 ? enqueue_full_64(q, data, tail, cell, at)
+                            : enqueue_full_16(q, data, tail, cell, at);
     next = tail + 1;
     if (PORT_UNLIKELY(index + 1 == q->capacity)) {
         next += q->lap_one - q->capacity;

@@ -25,14 +25,13 @@ uint64_t queue_oldest(const async_queue_t *q, uint64_t head, uint64_t *tail)
 
         *tail = atomic_load_explicit(&q->tail, memory_order_acquire);
         end = queue_position(q, *tail);
-        /* a claim of position p needs p - N freed */
+        /* who claims position p drops p - N, if it is still there */
         if (queue_distance(q, head, end) > q->capacity)
             head = end - q->lap_one;
         while (head != end) {
             uint64_t cell = atomic_load_explicit(&queue_cell(q, head)->word, memory_order_acquire);
 
-            /* freed is a lap ahead; it can be more when the tail is out of date */
-            if (queue_lap(q, cell) == queue_lap(q, head))
+            if (!queue_is_ahead(q, cell, head))
                 return head;
             head = queue_next(q, head);
         }
@@ -54,7 +53,7 @@ bool queue_ready(const async_queue_t *q)
         cell = atomic_load_explicit(&queue_cell(q, position)->word, memory_order_acquire);
         if (queue_state(q, cell) == (queue_lap(q, position) | q->readable))
             return true;
-        if (queue_state(q, cell) == queue_lap(q, position))
+        if (queue_is_to_come(q, cell, position))
             return false;
         /* the consumer or a dropper was faster: look again */
     }

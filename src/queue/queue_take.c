@@ -6,7 +6,8 @@
  * stay in its cell.  With DROP_OLDEST it takes the message by the CAS that frees the cell; whoever
  * loses that race to a dropper goes on to the next one.  A small message is copied before that CAS,
  * and the copy is thrown away if the CAS fails.  A larger one, and one that is peeked, is read
- * after it: the CAS puts the consumer's own spare slot into the cell.
+ * after it: the CAS puts the consumer's own spare slot into the cell.  A queue of small messages
+ * only never changes slots (see queue_impl.h): there the spare slot takes the copy of a peeked one.
  */
 #include "queue/queue_impl.h"
 #include "port/port_error.h"
@@ -16,6 +17,13 @@
 /* How often the processor is given to a producer whose message wait has promised: milliseconds. */
 #define PROMISE_YIELDS 5000u
 #define CELLS_NEAR 4u /* that are looked at before the tail: see catch_up */
+
+/* DROP_OLDEST: how producers are to drop, from now on (see queue_impl.h). */
+static inline void set_drops(async_queue_t *q, uint32_t how)
+{
+    if (q->max_size <= QUEUE_SMALL && OWN(q->drops) != how)
+        SET(q->drops, how);
+}
 
 PORT_NOINLINE int queue_take_nothing(async_queue_t *q)
 {
@@ -67,13 +75,14 @@ static void catch_up(async_queue_t *q)
     /* fewer drops than there are positions, when the tail has not gone through 0 since */
     uint64_t wraps = atomic_load_explicit(&q->tail_wraps, memory_order_acquire);
 
+    set_drops(q, QUEUE_DROPS_BY_CAS);
     for (unsigned gap = 1; gap <= CELLS_NEAR && wraps == q->wraps_seen; gap++) {
         uint64_t cell;
 
         position = queue_next(q, position);
         /* pairs with the writers and droppers as in queue_oldest */
         cell = atomic_load_explicit(&queue_cell(q, position)->word, memory_order_acquire);
-        if (queue_lap(q, cell) == queue_lap(q, position)) {
+        if (!queue_is_ahead(q, cell, position)) {
             skip(q, position, gap);
             return;
         }
@@ -95,9 +104,9 @@ void queue_set_usual(async_queue_t *q)
     q->promised = false;
 }
 
-void queue_hold_detached(async_queue_t *q, uint64_t cell, size_t size, bool shown)
+void queue_hold_detached(async_queue_t *q, uint32_t slot, size_t size, bool shown)
 {
-    q->held_slot = queue_slot_number(q, cell);
+    q->held_slot = slot;
     q->held_size = size;
     q->held_shown = shown;
     SET(q->head, queue_next(q, OWN(q->head)));
@@ -107,16 +116,12 @@ void queue_hold_detached(async_queue_t *q, uint64_t cell, size_t size, bool show
 /*
  * DROP_OLDEST: wait has said that a message is there, and producers have dropped it since, and all
  * others.  Then another one is about to come, which is late only if its producer is stopped; but
- * for a producer who, having dropped, met a close, or a reservation of the place.
+ * nobody has claimed the position if it was dropped for a reservation.
  */
 static bool is_coming(const async_queue_t *q, unsigned turn)
 {
-    uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
-
-    if (!q->promised || turn >= q->spin + PROMISE_YIELDS)
-        return false;
-    if (queue_position(q, tail) == OWN(q->head) &&
-        (queue_closed(q, tail) || queue_reserved(q, tail) != 0))
+    if (!q->promised || turn >= q->spin + PROMISE_YIELDS ||
+        queue_position(q, atomic_load_explicit(&q->tail, memory_order_acquire)) == OWN(q->head))
         return false;
     if (turn < q->spin)
         port_cpu_relax();
@@ -125,16 +130,26 @@ static bool is_coming(const async_queue_t *q, unsigned turn)
     return true;
 }
 
+/* Copies what may be written meanwhile, at most QUEUE_SMALL bytes. */
+static inline void copy_racing(void *to, const char *from, size_t size)
+{
+    port_block_t *blocks = to;
+
+    for (size_t i = 0; i * sizeof(blocks[0]) < size; i++)
+        port_read_racing(&blocks[i], from + i * sizeof(blocks[0]));
+}
+
 int queue_take_dropping(async_queue_t *q)
 {
     for (unsigned turn = 0;;) {
         uint64_t head = OWN(q->head), cell, freed;
         queue_cell_t *at = queue_cell(q, head);
+        uint32_t slot;
         size_t size;
 
         /* pairs with the writer's publishing store */
         cell = atomic_load_explicit(&at->word, memory_order_acquire);
-        if (queue_state(q, cell) == queue_lap(q, head)) {
+        if (queue_is_to_come(q, cell, head)) {
             if (!is_coming(q, turn++))
                 return queue_take_nothing(q);
             continue;
@@ -145,10 +160,18 @@ int queue_take_dropping(async_queue_t *q)
         }
         /* a later writer's size may be read here; then the cell has changed and the CAS fails */
         size = atomic_load_explicit(&at->size, memory_order_relaxed);
-        freed = (queue_lap(q, head) + q->lap_one) | q->spare_slot;
+        if (q->max_size <= QUEUE_SMALL) {
+            copy_racing(queue_slot_at(q, q->spare_slot), queue_slot(q, queue_slot_number(q, cell)),
+                        size);
+            slot = q->spare_slot;
+            freed = cell + q->readable;
+        } else {
+            slot = queue_slot_number(q, cell);
+            freed = (queue_lap(q, head) + q->lap_one) | q->spare_slot;
+        }
         if (atomic_compare_exchange_strong_explicit(&at->word, &cell, freed, memory_order_acq_rel,
                                                     memory_order_acquire)) {
-            queue_hold_detached(q, cell, size, false);
+            queue_hold_detached(q, slot, size, false);
             return 0;
         }
     }
@@ -221,7 +244,7 @@ static PORT_NOINLINE int dequeue_dropping_any(async_queue_t *q, void *buffer, si
         size_t size = atomic_load_explicit(&at->size, memory_order_relaxed);
         const char *from = queue_slot(q, queue_slot_number(q, cell));
 
-        if (queue_state(q, cell) == queue_lap(q, head)) {
+        if (queue_is_to_come(q, cell, head)) {
             if (!is_coming(q, turn++))
                 return queue_take_nothing(q);
             continue;
@@ -232,8 +255,7 @@ static PORT_NOINLINE int dequeue_dropping_any(async_queue_t *q, void *buffer, si
         }
         if (size > QUEUE_SMALL || size > buffer_size)
             return dequeue_detached(q, buffer, buffer_size, out_size);
-        for (size_t i = 0; i * sizeof(blocks[0]) < size; i++)
-            port_read_racing(&blocks[i], from + i * sizeof(blocks[0]));
+        copy_racing(blocks, from, size);
         if (take_head(q, at, head, cell, cell + q->readable))
             return deliver(buffer, buffer_size, out_size, (const char *)blocks, size);
     }
@@ -313,8 +335,10 @@ static PORT_NOINLINE bool copied(void *buffer, const void *from, size_t size)
 static inline bool dequeue_unusual(async_queue_t *q, void *buffer, size_t buffer_size,
                                    size_t *out_size, uint64_t head, uint64_t cell)
 {
-    if (queue_state(q, cell) == queue_lap(q, head))
+    if (queue_state(q, cell) == queue_lap(q, head)) {
+        set_drops(q, QUEUE_DROPS_BY_STORE);
         return dequeue_nothing(q);
+    }
     return dequeue_slowly(q, buffer, buffer_size, out_size);
 }
 
