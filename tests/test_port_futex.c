@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The futex and the event-count upon it.  Built twice: with the platform's own futex, and with the
- * table of condition variables that systems without one use.
+ * The futex and the event-count upon it.  Built with the platform's own futex, with the table of
+ * condition variables that systems without one use, and with the call that has 64-bit times only.
  */
 #include "port/port_clock.h"
 #include "port/port_eventcount.h"
