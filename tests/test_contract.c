@@ -216,6 +216,9 @@ static const struct {
 #ifdef SYS_poll
     CALL(poll),
 #endif
+#ifdef SYS_dup2
+    CALL(dup2),
+#endif
 #ifdef SYS_epoll_wait
     CALL(epoll_wait),
 #endif

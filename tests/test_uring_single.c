@@ -189,7 +189,7 @@ END_TEST
 
 /* ---- calls */
 
-enum { ROUNDS = 20, ECHO = 1, STRANGE };
+enum { ROUNDS = 20, ECHO = 1, QUEUED, STRANGE };
 
 static async_runtime_t *traced;
 
@@ -207,6 +207,21 @@ static void echo_round(char *buffer, size_t size)
     trace_claim(read(fds[1], &(char){0}, 1) == 1);
 }
 
+/* The second of two reads is started by the wait that has the first one's end. */
+static void queued_round(char *buffer, size_t size)
+{
+    async_event_t event;
+
+    trace_claim(async_runtime_post_read(traced, fds[0], buffer, size) == 0);
+    for (int i = 0; i < 2; i++) {
+        trace_claim(write(fds[1], "x", 1) == 1);
+        trace_section(QUEUED);
+        trace_claim(async_runtime_wait(traced, &event, 1, -1) == 1);
+        trace_section(0);
+    }
+    trace_claim(async_runtime_post_read(traced, fds[0], buffer, size) == 0);
+}
+
 static char traced_buffer[8];
 
 static void owner_main(void *arg)
@@ -218,6 +233,7 @@ static void owner_main(void *arg)
     trace_claim(async_runtime_post_read(traced, fds[0], traced_buffer, sizeof traced_buffer) == 0);
     for (int i = 0; i < ROUNDS; i++)
         echo_round(traced_buffer, sizeof traced_buffer);
+    queued_round(traced_buffer, sizeof traced_buffer);
 }
 
 static void calls_scenario(void)
@@ -230,7 +246,8 @@ static void calls_scenario(void)
     tl_close_pair(fds);
 }
 
-/* One call for each round of waiting; and none by a thread that the kernel would not admit. */
+/* One call for each round of waiting, also when it starts what stood behind; and none by a thread
+ * that the kernel would not admit. */
 START_TEST(test_calls)
 {
     static struct trace_counts counts[TRACE_SECTIONS];
@@ -239,6 +256,8 @@ START_TEST(test_calls)
         return;
     ck_assert_uint_eq(counts[ECHO].calls[IO_URING_ENTER], 2 * ROUNDS);
     ck_assert_uint_eq(counts[ECHO].calls[IO_URING_REGISTER], 0);
+    ck_assert_uint_eq(counts[QUEUED].calls[IO_URING_ENTER], 2);
+    ck_assert_msg(counts[QUEUED].total == 2, "%s", trace_text(&counts[QUEUED]));
     ck_assert_uint_eq(counts[STRANGE].calls[IO_URING_ENTER], 0);
 }
 END_TEST
@@ -365,6 +384,36 @@ START_TEST(test_closed_at_once)
     tl_quiet(runtime);
     for (size_t i = 0; i < MANY; i++)
         tl_close(pairs[i][1]);
+}
+END_TEST
+
+/* The number is closed when the turn of the second read comes, which has its end all the same; or
+ * (_i 1) before the first one has reached the kernel. */
+START_TEST(test_queued_and_closed)
+{
+    async_event_t event;
+    char buffer[2] = {0};
+
+    for (int i = 0; i < 2; i++)
+        TL_OK(async_runtime_post_read(runtime, fds[0], &buffer[i], 1));
+    if (_i == 0)
+        tl_quiet(runtime);
+    tl_close(fds[0]);
+    if (_i == 0) {
+        tl_send_text(fds[1], "x");
+        expect_read_of("x", &buffer[0]);
+    }
+    for (int i = _i == 0 ? 1 : 0; i < 2; i++) {
+        tl_one(runtime, &event);
+        ck_assert_uint_eq(event.event_type, DONE | READ);
+        ck_assert_int_eq(event.error, EBADF);
+        ck_assert_ptr_eq(event.buffer, &buffer[i]);
+        ck_assert_ptr_eq(event.context, tl_context(11));
+    }
+    TL_FAILS(async_runtime_post_read(runtime, fds[0], &buffer[0], 1), EBADF);
+    tl_quiet(runtime);
+    tl_close(fds[1]);
+    tl_pair(fds);
 }
 END_TEST
 
@@ -604,6 +653,7 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, test_look);
     tcase_add_loop_test(tcase, test_signal_handler, 0, 4);
     tcase_add_loop_test(tcase, test_closed_at_once, 0, 3);
+    tcase_add_loop_test(tcase, test_queued_and_closed, 0, 2);
     tcase_add_test(tcase, test_collected);
     tcase_add_loop_test(tcase, test_thousands, 0, 3);
 

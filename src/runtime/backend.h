@@ -119,7 +119,8 @@ typedef struct backend {
     /*
      * Native operations; both NULL: the runtime does them on readiness.  start begins to transfer
      * between fd and the rest of the buffer, once; its end, with whatever count, is reported by
-     * backend_report_operation() from within a later wait, exactly once.  At most one operation per
+     * backend_report_operation() from within a later wait, exactly once.  EBADF (fd is closed) at
+     * once, but from within a report, where the end may tell it.  At most one operation per
      * descriptor and direction is started at a time.  A read at the end of file reports 0 bytes.
      * Writes to a closed peer give EPIPE and raise no SIGPIPE.  The descriptor may be blocking.
      * cancel asks a started operation to end soon; the report still comes (ECANCELED, or what it

@@ -45,6 +45,7 @@ typedef struct uring_state {
     bool set_polled; /* a poll request for the set is in the ring */
     bool set_ready;  /* it has ended: the set is to be asked */
     bool reported;   /* an operation was reported: the present wait must not sleep */
+    bool reaping;    /* within uring_reap: what starts now stood behind what has ended */
     int set_fd;
     int nested_fd;       /* an epoll set of the ring and the inner set, -1: not asked for */
     uint8_t *not_socket; /* by descriptor: an operation has found out */
