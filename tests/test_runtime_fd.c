@@ -258,6 +258,38 @@ START_TEST(test_dup2_over_a_registered_number)
 }
 END_TEST
 
+/* As closed without remove, and the number is that of a file which was never added: no event of it,
+ * and what waits to be read from the old one takes nothing from it. */
+START_TEST(test_number_of_another_file)
+{
+    async_event_t events[4];
+    char buffer[4], text[4];
+    int pair[2], number = fds[0], n;
+
+    tl_pair(pair);
+    TL_OK(async_runtime_add(runtime, number, READ, tl_context(1)));
+    if (_i != 0)
+        TL_OK(async_runtime_post_read(runtime, number, buffer, sizeof(buffer)));
+    tl_quiet(runtime);
+    ck_assert_int_eq(write(pair[1], "x", 1), 1);
+    ck_assert_int_eq(dup3(pair[0], number, O_CLOEXEC), number);
+    n = async_runtime_wait(runtime, events, 4, 0);
+    for (int i = 0; i < n; i++) {
+        /* the read may end with its file */
+        ck_assert_uint_eq(events[i].event_type, ASYNC_EVENT_COMPLETION | READ);
+        ck_assert_uint_eq(events[i].bytes_transferred, 0);
+    }
+    ck_assert_int_eq(read(number, text, sizeof(text)), 1);
+    TL_OK(async_runtime_add(runtime, number, WRITE, tl_context(2)));
+    for (n = 0; n == 0 || events[0].event_type != WRITE; n++) {
+        ck_assert_int_lt(n, 3);
+        tl_one(runtime, &events[0]);
+    }
+    ck_assert_ptr_eq(events[0].context, tl_context(2));
+    tl_close_pair(pair);
+}
+END_TEST
+
 /* ---- numbers */
 
 /* A single high number makes no trouble, and a number is no index into what is waited for. */
@@ -509,6 +541,7 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, test_closed_while_a_duplicate_lives);
     tcase_add_test(tcase, test_removed_while_a_duplicate_lives);
     tcase_add_test(tcase, test_dup2_over_a_registered_number);
+    tcase_add_loop_test(tcase, test_number_of_another_file, 0, 2);
     tcase_add_test(tcase, test_high_number);
     tcase_add_test(tcase, test_thousands);
     tcase_add_test(tcase, test_silent_hangups_take_no_place);

@@ -213,15 +213,18 @@ static void wait_scenario(void)
     tl_close_pair(fds);
 }
 
-/* A wait that finds something is one look at the descriptors. */
+/* A wait that finds something is one look at the descriptors.  poll() speaks of numbers: whether
+ * one that is ready is still the file that was added is another call. */
 START_TEST(test_waits)
 {
+    unsigned look = backend_is("poll") ? 2 : 1;
+
     if (!trace_run(wait_scenario, counts))
         return;
     at_most(EMPTY, 1);
     at_most(COMPLETIONS, 1);
-    at_most(DESCRIPTORS, 1);
-    at_most(BOTH, 1);
+    at_most(DESCRIPTORS, look);
+    at_most(BOTH, look);
 }
 END_TEST
 

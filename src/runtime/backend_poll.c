@@ -269,8 +269,21 @@ static uint32_t ready_of(short revents)
     return ready;
 }
 
+/* Whether the registered file was closed under this number: poll() says so, or it speaks of another
+ * file that has the number now, and that is not ours to report or to read from. */
+static bool was_closed(poll_state_t *state, size_t place)
+{
+    const struct pollfd *pfd = &state->fds[place];
+    int err;
+
+    if (pfd->revents & POLLNVAL)
+        return true;
+    err = runtime_identity_check(&state->identity, pfd->fd, state->entries[place].identity);
+    return err == EBADF || err == ENOENT;
+}
+
 /* Reports the entry.  Returns false when it has gone, and another one may have taken its place. */
-static bool report(poll_state_t *state, size_t place)
+static bool report(poll_state_t *state, size_t place, bool closed)
 {
     struct pollfd *pfd = &state->fds[place];
     int fd = descriptor_of(pfd);
@@ -278,7 +291,7 @@ static bool report(poll_state_t *state, size_t place)
     uint32_t generation = state->entries[place].generation;
 
     pfd->revents = 0;
-    if (revents & POLLNVAL) {
+    if (closed) {
         forget(state, place);
         backend_report_closed(state->runtime, fd, generation);
         return false;
@@ -302,12 +315,12 @@ static void report_all(poll_state_t *state, int ready, int budget)
         if (place >= state->count)
             break;
         if (state->fds[place].revents != 0) {
-            bool closed = (state->fds[place].revents & POLLNVAL) != 0;
+            bool closed = was_closed(state, place);
 
             ready--;
             if (!closed)
                 budget--;
-            if (!report(state, place)) {
+            if (!report(state, place, closed)) {
                 left++; /* another entry has come here, which may have had its turn already */
                 continue;
             }

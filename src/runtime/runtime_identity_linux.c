@@ -32,10 +32,23 @@ int runtime_identity_add(runtime_identity_t *identity, int fd, uint64_t *value)
     return control(identity, EPOLL_CTL_ADD, fd);
 }
 
+/* An addition that fails because the file is there already costs the least: a modification asks the
+ * file for its state as well. */
 int runtime_identity_check(runtime_identity_t *identity, int fd, uint64_t value)
 {
+    int err = control(identity, EPOLL_CTL_ADD, fd);
+
     (void)value;
-    return control(identity, EPOLL_CTL_MOD, fd);
+    if (err == EEXIST)
+        return 0;
+    if (err == 0)
+        (void)control(identity, EPOLL_CTL_DEL, fd);
+    /* refused before it was looked for, as a set that is nested too deep by now */
+    if (err == EPERM)
+        err = control(identity, EPOLL_CTL_MOD, fd);
+    else if (err != EBADF)
+        err = ENOENT;
+    return err == EPERM ? ENOENT : err;
 }
 
 int runtime_identity_remove(runtime_identity_t *identity, int fd, uint64_t value)
