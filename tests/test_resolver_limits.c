@@ -234,6 +234,39 @@ START_TEST(test_timeouts_end_in_order)
 }
 END_TEST
 
+/* c-ares would wait for longer than the request lasts before it sends a lost datagram again. */
+START_TEST(test_lost_datagrams)
+{
+    async_resolver_options_t options = ASYNC_RESOLVER_OPTIONS_INIT;
+
+    if (!engine_is("cares"))
+        return;
+    options.timeout_ms = 20000; /* less than two tries of the configured time */
+    remake(&options);
+    expect(ask("lost2.test."), 0, 0);
+    ck_assert_uint_eq(dns_responder_count(dns, "lost2.test", DNS_TYPE_A), 3);
+}
+END_TEST
+
+/* Nobody answers: the place among max_in_flight comes back soon after the request's end. */
+START_TEST(test_places_come_back)
+{
+    async_resolver_options_t options = one_at_a_time();
+
+    if (!engine_is("cares"))
+        return;
+    options.timeout_ms = 100;
+    remake(&options);
+    expect_error(ask("drop.test."), ETIMEDOUT);
+    for (int i = 0; stats_of(resolver).in_flight != 0; i++) {
+        ck_assert_int_lt(i, 2500); /* the configuration says more than twice as long */
+        sleep_ms(10);
+    }
+    ck_assert_uint_eq(dns_responder_count(dns, "drop.test", DNS_TYPE_A), 3);
+    expect(ask("a.test."), 0, 0);
+}
+END_TEST
+
 START_TEST(test_no_timeout)
 {
     async_resolver_options_t options = ASYNC_RESOLVER_OPTIONS_INIT;
@@ -418,6 +451,8 @@ int main(void)
     tcase_add_test(tcase, test_quotas);
     tcase_add_test(tcase, test_timeout);
     tcase_add_test(tcase, test_timeouts_end_in_order);
+    tcase_add_test(tcase, test_lost_datagrams);
+    tcase_add_test(tcase, test_places_come_back);
     tcase_add_test(tcase, test_no_timeout);
     tcase_add_test(tcase, test_cancel);
     tcase_add_test(tcase, test_results_come_as_they_finish);

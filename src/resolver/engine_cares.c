@@ -8,7 +8,9 @@
  * 3. The thread starts with the first query and ends after some seconds without any.
  * 4. c-ares reads the system's configuration once: when that has changed, and no query is under
  * way, the channel gives way to a new one, as getaddrinfo() would do.
- * 5. c-ares has no way to stop a single query: one that nobody asks for any more runs to its end.
+ * 5. c-ares has no way to stop a single query: one that nobody asks for any more runs to its end,
+ * in its place among max_in_flight.  So that it is not there for long, and so that a datagram that
+ * is lost is sent again while the request lasts, its tries fit into the resolver's timeout.
  */
 #include "port/port_compiler.h"
 #include "port/port_memory.h"
@@ -19,11 +21,14 @@
 #include "runtime/runtime_wakefd.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define FIRST_ROOM 8u
+#define TRIES 3           /* of a query with each server; each takes twice as long as the last */
+#define FIRST_TRY_MS 500u /* at least: an answer may come from far away */
 
 typedef struct cares_state {
     ares_channel channel; /* see 1. */
@@ -33,6 +38,7 @@ typedef struct cares_state {
     size_t socket_count, socket_room;
     cares_work_t work;
     bool own_servers;       /* the options', so that the system's do not matter */
+    uint64_t patience_ms;   /* that a request has; 0: without end */
     struct stat configured; /* of the file that the channel has read */
 
     /* under the resolver's lock */
@@ -97,28 +103,95 @@ static void look_at_configuration(struct stat *found)
         memset(found, 0, sizeof(*found));
 }
 
-static int open_channel(cares_state_t *state, const char *servers)
+static int error_of(int status, int other)
+{
+    return status == ARES_ENOMEM ? ENOMEM : other;
+}
+
+/* With first_try_ms 0 c-ares and the system's configuration say how often it tries, and how long.
+ */
+static int make_channel(cares_state_t *state, const char *servers, int first_try_ms)
 {
     struct ares_options options;
-    int rc;
+    int mask = ARES_OPT_SOCK_STATE_CB, status;
 
-    state->own_servers = servers != NULL;
-    look_at_configuration(&state->configured);
     memset(&options, 0, sizeof(options));
     options.sock_state_cb = socket_changed;
     options.sock_state_cb_data = state;
-    rc = ares_init_options(&state->channel, &options, ARES_OPT_SOCK_STATE_CB);
-    if (rc != ARES_SUCCESS)
-        return rc == ARES_ENOMEM ? ENOMEM : ENOTSUP;
+    if (first_try_ms != 0) {
+        options.timeout = first_try_ms;
+        options.tries = TRIES;
+        mask |= ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
+    }
+    status = ares_init_options(&state->channel, &options, mask);
+    if (status != ARES_SUCCESS)
+        return error_of(status, ENOTSUP);
     cares_socket_use(state->channel);
     if (servers == NULL)
         return 0;
-    rc = ares_set_servers_ports_csv(state->channel, servers);
-    if (rc == ARES_SUCCESS && servers[0] != '\0')
+    status = ares_set_servers_ports_csv(state->channel, servers);
+    if (status == ARES_SUCCESS && servers[0] != '\0')
         return 0;
     ares_destroy(state->channel);
     state->channel = NULL;
-    return rc == ARES_ENOMEM ? ENOMEM : EINVAL;
+    return error_of(status, EINVAL);
+}
+
+/* Milliseconds for all tries with all servers, the first of which takes first_try_ms. */
+static uint64_t time_of_tries(unsigned servers, unsigned first_try_ms, unsigned tries)
+{
+    return (uint64_t)servers * first_try_ms * ((UINT64_C(1) << (tries < 20 ? tries : 20)) - 1);
+}
+
+/* The time of the first try with which all of them fit into the patience of a request; 0: they do
+ * as it is. */
+static int shorter_try(const cares_state_t *state)
+{
+    struct ares_addr_port_node *servers;
+    struct ares_options options;
+    unsigned count = 0;
+    uint64_t all, first;
+    int mask;
+
+    if (state->patience_ms == 0 || ares_get_servers_ports(state->channel, &servers) != ARES_SUCCESS)
+        return 0;
+    for (const struct ares_addr_port_node *server = servers; server != NULL; server = server->next)
+        count++;
+    ares_free_data(servers);
+    if (count == 0 || ares_save_options(state->channel, &options, &mask) != ARES_SUCCESS)
+        return 0;
+    all = (mask & ARES_OPT_TIMEOUTMS) != 0 && (mask & ARES_OPT_TRIES) != 0
+              ? time_of_tries(count, (unsigned)options.timeout, (unsigned)options.tries)
+              : UINT64_MAX; /* it does not tell */
+    ares_destroy_options(&options);
+    if (all <= state->patience_ms)
+        return 0;
+    first = state->patience_ms / time_of_tries(count, 1, TRIES);
+    if (first < FIRST_TRY_MS)
+        first = FIRST_TRY_MS;
+    return time_of_tries(count, (unsigned)first, TRIES) < all && first <= INT_MAX ? (int)first : 0;
+}
+
+static int open_channel(cares_state_t *state, const char *servers)
+{
+    ares_channel channel;
+    int err, first_try_ms;
+
+    state->own_servers = servers != NULL;
+    look_at_configuration(&state->configured);
+    err = make_channel(state, servers, 0);
+    if (err != 0)
+        return err;
+    first_try_ms = shorter_try(state);
+    if (first_try_ms == 0)
+        return 0;
+    channel = state->channel;
+    err = make_channel(state, servers, first_try_ms);
+    if (err == 0)
+        ares_destroy(channel);
+    else
+        state->channel = channel;
+    return 0;
 }
 
 /* In the thread, without queries.  Whatever fails, there is a channel afterwards. */
@@ -172,6 +245,7 @@ static int cares_open(async_resolver_t *resolver, const async_resolver_options_t
     if (state == NULL)
         return ENOMEM;
     resolver_list_init(&state->ready);
+    state->patience_ms = options->timeout_ms;
     err = open_sockets(state);
     if (err != 0)
         goto out_state;
