@@ -219,6 +219,22 @@ START_TEST(test_write)
 }
 END_TEST
 
+/* Nothing to write is written in its turn. */
+START_TEST(test_write_nothing)
+{
+    static const char text[] = "one";
+
+    TL_OK(async_runtime_post_write(runtime, fds[0], text, 3));
+    TL_OK(async_runtime_post_write(runtime, fds[0], NULL, 0));
+    TL_OK(async_runtime_post_write(runtime, fds[0], text, 0));
+    expect_written(text, 3);
+    expect_written(NULL, 0);
+    expect_written(text, 0);
+    tl_quiet(runtime);
+    tl_recv_text(fds[1], "one");
+}
+END_TEST
+
 START_TEST(test_writes_in_order)
 {
     static const char text[] = "aaaabbbbcccc";
@@ -565,6 +581,7 @@ static void add_cases(Suite *suite)
 
     tcase = fixture_case(suite, "writes");
     tcase_add_test(tcase, test_write);
+    tcase_add_test(tcase, test_write_nothing);
     tcase_add_test(tcase, test_writes_in_order);
     tcase_add_test(tcase, test_large_writes);
     tcase_add_test(tcase, test_large_writes_tcp);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -318,6 +319,52 @@ static int open_terminal(int *master)
     return slave;
 }
 
+/*
+ * A datagram socket whose reading half the program has shut is readable for ever and has nothing: a
+ * read of it has come to its end, and the loop does not spin.
+ */
+static void check_shut_datagrams(int pair[2])
+{
+    static const char text[] = "y";
+    char buffers[3][8];
+
+    TL_OK(async_runtime_add(runtime, pair[0], 0, NULL));
+    for (int i = 0; i < 2; i++)
+        TL_OK(async_runtime_post_read(runtime, pair[0], buffers[i], 8));
+    tl_quiet(runtime);
+    tl_send_text(pair[1], "x");
+    expect_end(pair[0], DONE | READ, buffers[0], 1, 0);
+    TL_OK(async_runtime_post_read(runtime, pair[0], buffers[2], 8));
+    ck_assert_int_eq(shutdown(pair[0], SHUT_RD), 0);
+    expect_end(pair[0], DONE | READ | CLOSE, buffers[1], 0, 0);
+    expect_end(pair[0], DONE | READ | CLOSE, buffers[2], 0, 0);
+    TL_OK(async_runtime_post_read(runtime, pair[0], buffers[0], 8));
+    expect_end(pair[0], DONE | READ | CLOSE, buffers[0], 0, 0);
+    TL_OK(async_runtime_post_write(runtime, pair[0], text, 1));
+    expect_end(pair[0], DONE | WRITE, text, 1, 0);
+    tl_recv_text(pair[1], text);
+    TL_OK(async_runtime_remove(runtime, pair[0]));
+    tl_close_pair(pair);
+}
+
+START_TEST(test_shut_datagrams)
+{
+    int pair[2];
+
+    tl_udp_pair(pair);
+    check_shut_datagrams(pair);
+}
+END_TEST
+
+START_TEST(test_shut_local_datagrams)
+{
+    int pair[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+    check_shut_datagrams(pair);
+}
+END_TEST
+
 START_TEST(test_terminal)
 {
     static const char text[] = "prompt> ";
@@ -425,6 +472,8 @@ static void add_cases(Suite *suite)
     tcase = tl_case(suite, "blocking");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_blocking_sockets);
+    tcase_add_test(tcase, test_shut_datagrams);
+    tcase_add_test(tcase, test_shut_local_datagrams);
     tcase_add_test(tcase, test_terminal);
     tcase_add_test(tcase, test_terminal_full);
     tcase_add_test(tcase, test_flags_stay);

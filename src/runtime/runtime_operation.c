@@ -100,8 +100,14 @@ static bool is_complete(const backend_operation_t *op)
     return !op->is_write || op->transferred == op->length;
 }
 
-/* Does what can be done of one queue now.  Returns whether anything has moved. */
-static bool run_queue(async_runtime_t *runtime, registration_t *registration, int direction)
+/*
+ * Does what can be done of one queue now.  Returns whether anything has moved.
+ *
+ * shut: nothing will come any more.  A stream says so itself; a datagram socket whose reading half
+ * the program has shut has nothing, and would be called readable for ever.
+ */
+static bool run_queue(async_runtime_t *runtime, registration_t *registration, int direction,
+                      bool shut)
 {
     operation_queues_t *queues = registration->queues;
     bool moved = false;
@@ -110,6 +116,10 @@ static bool run_queue(async_runtime_t *runtime, registration_t *registration, in
         backend_operation_t *op = queues->first[direction];
         int err = transfer(registration, op);
 
+        if (err == EAGAIN && shut) {
+            op->end_of_file = true;
+            err = 0;
+        }
         if (err == EAGAIN)
             break;
         moved = true;
@@ -135,10 +145,10 @@ bool runtime_operations_ready(async_runtime_t *runtime, registration_t *registra
     if (ready & (ASYNC_EVENT_READ | BACKEND_PEER_SHUT | trouble)) {
         registration->flags &= (uint8_t)~REGISTRATION_DRAINED;
         if (waiting & ASYNC_EVENT_READ)
-            moved |= run_queue(runtime, registration, OPERATION_READ);
+            moved |= run_queue(runtime, registration, OPERATION_READ, ready & BACKEND_PEER_SHUT);
     }
     if (waiting & ASYNC_EVENT_WRITE && ready & (ASYNC_EVENT_WRITE | trouble))
-        moved |= run_queue(runtime, registration, OPERATION_WRITE);
+        moved |= run_queue(runtime, registration, OPERATION_WRITE, false);
     return moved;
 }
 

@@ -17,7 +17,7 @@ int runtime_transfer_read(async_fd_t fd, bool *not_socket, void *buffer, size_t 
 int runtime_transfer_write(async_fd_t fd, bool *not_socket, const void *buffer, size_t length,
                            size_t *count);
 
-/* Whether a read of 0 bytes is the end of file: not for datagrams. */
+/* Whether a read of 0 bytes is the end of file; of a datagram socket: its reading half is shut. */
 bool runtime_transfer_zero_is_end(async_fd_t fd);
 
 #endif /* RUNTIME_TRANSFER_H */

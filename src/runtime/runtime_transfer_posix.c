@@ -20,6 +20,9 @@
 #ifndef PIPE_BUF
 #define PIPE_BUF 512
 #endif
+#ifndef POLLRDHUP
+#define POLLRDHUP 0
+#endif
 
 /*
  * What a writable descriptor in blocking mode takes without blocking: a pipe PIPE_BUF bytes; a
@@ -152,9 +155,12 @@ int runtime_transfer_write(async_fd_t fd, bool *not_socket, const void *buffer, 
 
 bool runtime_transfer_zero_is_end(async_fd_t fd)
 {
+    struct pollfd pfd = {.fd = fd, .events = POLLRDHUP};
     int type = 0;
     socklen_t size = sizeof(type);
 
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
-           (type != SOCK_DGRAM && type != SOCK_RAW);
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+        (type != SOCK_DGRAM && type != SOCK_RAW))
+        return true;
+    return poll(&pfd, 1, 0) > 0 && pfd.revents & POLLRDHUP;
 }
