@@ -17,13 +17,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* From here on every io_uring call of this process has this end. */
-static void filter_io_uring(uint32_t action)
+/* From here on these two system calls have this end in this process. */
+static void filter(uint32_t call, uint32_t other, uint32_t action)
 {
     struct sock_filter rules[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, other, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, action),
     };
@@ -31,6 +31,11 @@ static void filter_io_uring(uint32_t action)
 
     ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
     ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static void filter_io_uring(uint32_t action)
+{
+    filter(SYS_io_uring_setup, SYS_io_uring_enter, action);
 }
 
 static async_runtime_t *make(const char *backend)
@@ -76,6 +81,20 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* What every backend needs. */
+START_TEST(test_all_refused)
+{
+    const char *const *names = async_runtime_backends();
+
+    filter(SYS_eventfd2, SYS_epoll_create1, SECCOMP_RET_ERRNO | (uint32_t)refusals[_i]);
+    for (size_t i = 0; names[i] != NULL; i++) {
+        errno = 0;
+        ck_assert_ptr_null(make(names[i]));
+        ck_assert_int_eq(errno, ENOTSUP);
+    }
+}
+END_TEST
+
 /* A sandbox that ends who merely probes it: the other backends live there. */
 START_TEST(test_not_probed)
 {
@@ -115,6 +134,7 @@ int main(void)
 
     tcase_add_test(tcase, test_available);
     tcase_add_loop_test(tcase, test_refused, 0, sizeof(refusals) / sizeof(refusals[0]));
+    tcase_add_loop_test(tcase, test_all_refused, 0, sizeof(refusals) / sizeof(refusals[0]));
     tcase_add_test(tcase, test_not_probed);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -117,7 +117,7 @@ out_ready:
     port_free(state->ready);
 out_state:
     port_free(state);
-    return err == ENOSYS || err == EPERM || err == ENOSPC ? ENOTSUP : err;
+    return err;
 }
 
 static void close_epoll(void *arg, bool inherited)

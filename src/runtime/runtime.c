@@ -53,7 +53,8 @@ static int open_parts(async_runtime_t *runtime, const async_runtime_options_t *o
         port_mutex_destroy(&runtime->bindings.lock);
         runtime_completion_close(&runtime->completions, false);
     }
-    return err;
+    /* no such system call, not for this process, or no more of what it makes for this user */
+    return err == ENOSYS || err == EPERM || err == EACCES || err == ENOSPC ? ENOTSUP : err;
 }
 
 static int make(const async_runtime_options_t *given, async_runtime_t **made)
