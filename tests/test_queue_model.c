@@ -422,7 +422,7 @@ static const mutant_t mutants[] = {
     {"wait and close", STEP_READ, "queue_signal", "->asleep"},      /* the producer does not look */
     {"wait for an abandon", STEP_WRITE, "async_queue_close", "->closing"},
     {"bound", STEP_WRITE, "queue_rearm", "->armed"},         /* the hook stays silent */
-    {"bound", STEP_READ, "queue_ready", "->word"},           /* no second look after arming */
+    {"bound", STEP_READ, "queue_ready_in_ring", "->word"},   /* no second look after arming */
     {"bound late", STEP_WRITE, "queue_bind", "->notify"},    /* producers do not learn of it */
     {"bound late", STEP_WRITE, "queue_bind", "->bind_tail"}, /* those on their way are forgotten */
 };

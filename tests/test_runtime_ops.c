@@ -389,6 +389,30 @@ START_TEST(test_write_to_a_closed_peer)
 }
 END_TEST
 
+/* One that was closed with bytes unread resets the connection: for a write it is the same. */
+START_TEST(test_write_to_a_reset_peer)
+{
+    static char text[8 << 20];
+    async_event_t event;
+
+    tl_close_pair(fds);
+    tl_tcp_pair(fds);
+    TL_OK(async_runtime_add(runtime, fds[0], 0, tl_context(11)));
+    TL_OK(async_runtime_post_write(runtime, fds[0], text, sizeof text));
+    if (tl_writes_wait_for_reader())
+        tl_quiet(runtime);
+    tl_reset(fds[1]);
+    fds[1] = ASYNC_INVALID_FD;
+    tl_one(runtime, &event);
+    ck_assert_uint_eq(event.event_type & (DONE | WRITE), DONE | WRITE);
+    if (tl_writes_wait_for_reader())
+        ck_assert_int_eq(event.error, EPIPE);
+    else
+        ck_assert(event.error == EPIPE || event.error == 0);
+    tl_quiet(runtime);
+}
+END_TEST
+
 /* After the program has shut its own half as well. */
 START_TEST(test_write_after_shutdown)
 {
@@ -587,6 +611,7 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, test_large_writes_tcp);
     tcase_add_test(tcase, test_both_directions);
     tcase_add_test(tcase, test_write_to_a_closed_peer);
+    tcase_add_test(tcase, test_write_to_a_reset_peer);
     tcase_add_test(tcase, test_write_after_shutdown);
 
     tcase = fixture_case(suite, "with readiness");

@@ -280,6 +280,35 @@ START_TEST(test_closed_queue)
     expect_announcement(2);
     take(queue, 1);
     TL_FAILS_WITH(async_queue_dequeue(queue, &value, sizeof value, NULL), false, EPIPE);
+    async_queue_clear(queue);
+    async_queue_close(queue);
+    tl_quiet(runtime);
+}
+END_TEST
+
+/* The message that the consumer holds is not announced to it once more; what comes then is. */
+START_TEST(test_clear_with_a_peek)
+{
+    static const async_queue_flags_t flags[] = {0, ASYNC_QUEUE_DROP_OLDEST,
+                                                ASYNC_QUEUE_BLOCK_WRITER};
+    async_queue_t *other = async_queue_create(2, sizeof(unsigned), flags[_i]);
+    const void *peeked;
+
+    TL_OK(async_runtime_bind_queue(runtime, other, 9));
+    put(other, 1);
+    put(other, 2);
+    expect_announcement(9);
+    peeked = async_queue_peek(other, NULL);
+    ck_assert_ptr_nonnull(peeked);
+    async_queue_clear(other);
+    tl_quiet(runtime);
+    ck_assert_ptr_eq(async_queue_peek(other, NULL), peeked);
+    async_queue_release(other);
+    tl_quiet(runtime);
+    put(other, 3);
+    expect_announcement(9);
+    take(other, 3);
+    async_queue_destroy(other);
 }
 END_TEST
 
@@ -557,6 +586,7 @@ static void add_cases(Suite *suite)
     tcase_add_test(tcase, test_announced_at_the_limit);
     tcase_add_test(tcase, test_order_with_posts);
     tcase_add_test(tcase, test_closed_queue);
+    tcase_add_loop_test(tcase, test_clear_with_a_peek, 0, 3);
 
     tcase = tl_case(suite, "the end of either");
     tcase_add_checked_fixture(tcase, setup, teardown);

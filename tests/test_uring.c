@@ -81,6 +81,15 @@ START_TEST(test_refused)
 }
 END_TEST
 
+START_TEST(test_half_refused)
+{
+    filter(SYS_io_uring_enter, SYS_io_uring_enter, SECCOMP_RET_ERRNO | (uint32_t)refusals[_i]);
+    errno = 0;
+    ck_assert_ptr_null(make("io_uring"));
+    ck_assert_int_eq(errno, ENOTSUP);
+}
+END_TEST
+
 /* What every backend needs. */
 START_TEST(test_all_refused)
 {
@@ -134,6 +143,7 @@ int main(void)
 
     tcase_add_test(tcase, test_available);
     tcase_add_loop_test(tcase, test_refused, 0, sizeof(refusals) / sizeof(refusals[0]));
+    tcase_add_loop_test(tcase, test_half_refused, 0, sizeof(refusals) / sizeof(refusals[0]));
     tcase_add_loop_test(tcase, test_all_refused, 0, sizeof(refusals) / sizeof(refusals[0]));
     tcase_add_test(tcase, test_not_probed);
     suite_add_tcase(suite, tcase);

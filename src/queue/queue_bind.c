@@ -30,15 +30,13 @@ void queue_announce(async_queue_t *q)
         fire(hook);
 }
 
-/* Something is there, or is coming from a producer that may not know of the hook. */
-static bool worth_announcing(const async_queue_t *q)
+/* Nothing is ready: whether something is coming from a producer that may not know of the hook. */
+static bool is_coming_unannounced(const async_queue_t *q)
 {
     uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
     uint64_t old_tail = atomic_load_explicit(&q->bind_tail, memory_order_acquire);
     uint64_t claimed, tail;
 
-    if (queue_ready(q))
-        return true;
     if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
         head = queue_oldest(q, head, &tail);
     claimed = queue_distance(q, head, old_tail);
@@ -54,7 +52,8 @@ void queue_rearm(async_queue_t *q)
     atomic_store_explicit(&hook->armed, 1, memory_order_seq_cst);
     /* pairs with the fence in queue_signal */
     atomic_thread_fence(memory_order_seq_cst);
-    if (worth_announcing(q))
+    /* after a clear the consumer may hold a peeked message, which it knows */
+    if (queue_ready_in_ring(q) || is_coming_unannounced(q))
         fire(hook);
 }
 
@@ -74,7 +73,7 @@ int queue_bind(async_queue_t *queue, queue_hook_t *hook)
         memory_order_seq_cst);
     /* pairs with the fence in queue_signal */
     atomic_thread_fence(memory_order_seq_cst);
-    if (worth_announcing(queue))
+    if (queue_ready(queue) || is_coming_unannounced(queue))
         fire(hook);
     return 0;
 }

@@ -387,6 +387,9 @@ uint64_t queue_oldest(const async_queue_t *q, uint64_t head, uint64_t *tail);
 /* Whether the consumer would get a message; any thread. */
 bool queue_ready(const async_queue_t *q);
 
+/* The same without what the consumer has peeked and detached. */
+bool queue_ready_in_ring(const async_queue_t *q);
+
 /* Closed, and nothing is there or can come; any thread. */
 bool queue_finished(const async_queue_t *q);
 

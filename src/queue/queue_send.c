@@ -379,7 +379,9 @@ void async_queue_close(async_queue_t *queue)
      */
     atomic_store_explicit(&queue->closing, 1, memory_order_seq_cst);
     /* a claim that comes before is accepted, one that comes after is refused */
-    atomic_fetch_or_explicit(&queue->tail, queue->readable, memory_order_seq_cst);
+    if (queue_closed(queue,
+                     atomic_fetch_or_explicit(&queue->tail, queue->readable, memory_order_seq_cst)))
+        return; /* who closed it wakes and announces */
     queue_wake_writers(queue);
     queue_signal(queue);
 }

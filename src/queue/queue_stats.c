@@ -42,12 +42,16 @@ uint64_t queue_oldest(const async_queue_t *q, uint64_t head, uint64_t *tail)
 
 bool queue_ready(const async_queue_t *q)
 {
+    return atomic_load_explicit(&q->held, memory_order_acquire) != QUEUE_HELD_NONE ||
+           queue_ready_in_ring(q);
+}
+
+bool queue_ready_in_ring(const async_queue_t *q)
+{
     for (;;) {
         uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
         uint64_t position = head, tail, cell;
 
-        if (atomic_load_explicit(&q->held, memory_order_acquire) != QUEUE_HELD_NONE)
-            return true;
         if (q->flags & ASYNC_QUEUE_DROP_OLDEST)
             position = queue_oldest(q, head, &tail);
         cell = atomic_load_explicit(&queue_cell(q, position)->word, memory_order_acquire);

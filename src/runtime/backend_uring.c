@@ -59,6 +59,18 @@ static const unsigned ring_flags[] = {
     RING_BASIC,
 };
 
+/* A sandbox may refuse the one system call and not the other.  This enters for nothing. */
+static int try_ring(struct io_uring *ring)
+{
+    int err = -io_uring_get_events(ring);
+
+    if (err == 0)
+        err = move_ring(ring);
+    else
+        io_uring_queue_exit(ring);
+    return err;
+}
+
 static int open_ring(struct io_uring *ring, bool deferred)
 {
     int err = EINVAL;
@@ -69,9 +81,10 @@ static int open_ring(struct io_uring *ring, bool deferred)
 
         err = -io_uring_queue_init_params(SQ_ENTRIES, ring, &params);
     }
+    if (err == 0)
+        err = try_ring(ring);
     switch (err) {
     case 0:
-        return move_ring(ring);
     case ENOMEM:
     case EMFILE:
     case ENFILE:

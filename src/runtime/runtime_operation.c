@@ -38,7 +38,9 @@ static void finish(async_runtime_t *runtime, backend_operation_t *op, int error,
 {
     runtime_operations_t *ops = &runtime->operations;
 
-    op->error = error;
+    /* A peer that closes without reading all resets the connection; which of the two a write hears
+     * of depends on the system, and on whether it was waiting then. */
+    op->error = op->is_write && error == ECONNRESET ? EPIPE : error;
     op->context = context;
     op->next = NULL;
     if (ops->finished == NULL)

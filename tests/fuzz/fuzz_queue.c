@@ -78,7 +78,7 @@ static void model_announce(test_t *t)
     }
 }
 
-/* The consumer found nothing, or has thrown all away. */
+/* The consumer found nothing. */
 static void model_rearm(test_t *t)
 {
     t->armed = t->bound;
@@ -346,7 +346,7 @@ static void call_clear(test_t *t)
     t->dropped += t->count;
     t->skipped += t->count;
     t->count = 0;
-    model_rearm(t);
+    t->armed = t->bound; /* nothing is there to announce but what the consumer knows */
     async_queue_clear(t->queue);
 }
 
@@ -407,8 +407,9 @@ static void call_close(test_t *t)
     if (fuzz_below(t->input, 8) != 0)
         return;
     fuzz_trace("close");
+    if (!t->closed)
+        model_announce(t);
     t->closed = true;
-    model_announce(t);
     async_queue_close(t->queue);
 }
 
