@@ -360,9 +360,13 @@ END_TEST
 
 void ct_add_suites(SRunner *runner)
 {
-    Suite *suite = suite_create("terminal");
-    TCase *tcase = tcase_create("terminal");
+    TCase *tcase;
+    Suite *suite;
 
+    if (getenv("ASYNCRT_TEST_TERMINAL") == NULL)
+        return; /* see tl_input_terminal */
+    suite = suite_create("terminal");
+    tcase = tcase_create("terminal");
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, lines_and_the_end);
     tcase_add_test(tcase, a_long_line);

@@ -159,9 +159,11 @@ bool tl_handle_is_inherited(async_handle_t handle); /* by programs that this one
 void tl_input_become(async_handle_t file); /* file itself is closed */
 async_handle_t tl_input_pipe(void);        /* returns the writing end */
 void tl_input_file(const char *bytes, size_t size);
-bool tl_input_terminal(async_handle_t *keyboard); /* false: this system cannot make one */
-void tl_input_null(void);                         /* the null device */
-void tl_input_closed(void);                       /* none */
+/* false: this system cannot make one, or not reliably, and ASYNCRT_TEST_TERMINAL does not ask for
+ * it */
+bool tl_input_terminal(async_handle_t *keyboard);
+void tl_input_null(void);   /* the null device */
+void tl_input_closed(void); /* none */
 async_fd_t tl_input_fd(void);
 long tl_input_read(void *data, size_t size); /* as a program does; 0 at the end */
 void tl_file_write(async_handle_t file, const char *bytes, size_t size);

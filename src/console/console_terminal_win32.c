@@ -329,15 +329,19 @@ int console_terminal_read(console_terminal_t *terminal, HANDLE stop, char *buffe
     int result;
 
     do {
-        bool lines = reads_lines(terminal);
-
-        if (lines && terminal->cut) /* no key announces the rest of a line */
+        if (terminal->cut && reads_lines(terminal)) /* no key announces the rest of a line */
             result = WaitForSingleObject(stop, 0) == WAIT_OBJECT_0 ? CONSOLE_READ_STOPPED : WAITED;
         else
             result = wait_key(terminal, stop);
+        if (result != WAITED)
+            return result;
+        /* the mode may have changed meanwhile */
+        if (reads_lines(terminal))
+            result = read_line(terminal, stop, buffer, size);
+        else
+            result = terminal->cut ? wait_key(terminal, stop) : WAITED;
         if (result == WAITED)
-            result =
-                lines ? read_line(terminal, stop, buffer, size) : read_key(terminal, buffer, size);
+            result = read_key(terminal, buffer, size);
     } while (result == LOOK_AGAIN);
     return result;
 }
