@@ -122,7 +122,9 @@ static void run_program(const char *how)
     pid = fork();
     ck_assert_int_ne(pid, -1);
     if (pid == 0) {
-        execl("/bin/sh", "sh", "-c", "exec $TEST_RUNNER \"$0\" \"$1\"", path, how, (char *)NULL);
+        /* it ends with its threads at work: what they have in hand is no leak */
+        execl("/bin/sh", "sh", "-c", "exec ${TEST_RUNNER_NO_LEAKS-$TEST_RUNNER} \"$0\" \"$1\"",
+              path, how, (char *)NULL);
         _exit(127);
     }
     while (waitpid(pid, &status, WNOHANG) == 0) {
