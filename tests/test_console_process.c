@@ -97,8 +97,8 @@ START_TEST(fatal_signals_restore)
                                   SIGPIPE, SIGALRM, SIGXCPU, SIGPROF, SIGSYS,  SIGTRAP};
 
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        /* valgrind takes SIGSYS for a system call of its own and ends the program */
-        if (signals[i] == SIGSYS && getenv("TEST_RUNNER") != NULL)
+        /* valgrind takes SIGSYS for a system call of its own, and may fail at SIGTRAP in one */
+        if ((signals[i] == SIGSYS || signals[i] == SIGTRAP) && getenv("TEST_RUNNER") != NULL)
             continue;
         ends_by(run_to_the_end('w', signals[i], NULL), signals[i]);
     }
