@@ -368,8 +368,6 @@ static void run_fiber(unsigned i)
 
 static void start(void)
 {
-    size_t size = program->kind & BULKY ? 80 : program->kind & WIDE ? 16 : 2;
-
     checks_left = 10000;
     memset(&world, 0, sizeof(world));
     memset(memory, 0, sizeof(memory));
@@ -378,8 +376,8 @@ static void start(void)
     fiber_count = 0;
     while (fiber_count < FIBERS && program->fiber[fiber_count] != NULL)
         fiber_count++;
-    world.queue =
-        queue_create_at(program->capacity, size, program->flags, program->kind & WIDE ? 0 : 1);
+    world.queue = queue_create_at(program->capacity, message_size(program), program->flags,
+                                  program->kind & (WIDE | MEDIUM) ? 0 : 1);
     if (program->kind & BOUND)
         bind_world();
     for (unsigned i = 0; i < fiber_count; i++) {

@@ -13,7 +13,9 @@
 #define CLEARS 8u      /* the losses of a clear at the end are told to nobody */
 #define NO_BARRIER 16u /* on a system without one for all threads */
 #define WIDE 32u       /* messages of 16 bytes rather than 2, and positions far from their end */
-#define BULKY 64u      /* of 80 bytes, which a DROP_OLDEST queue's consumer takes otherwise */
+#define MEDIUM 64u     /* of 80 bytes, and positions far from their end */
+#define BULKY 128u     /* of more than QUEUE_SMALL bytes */
+#define SIZE_MOST 272u
 
 enum fiber_state { FIBER_RUNS, FIBER_YIELDS, FIBER_SLEEPS, FIBER_DONE };
 
@@ -51,6 +53,12 @@ typedef struct mutant {
     enum step_kind kind; /* the step to spoil */
     const char *where, *what;
 } mutant_t;
+
+/* Of the program's messages. */
+static inline size_t message_size(const program_t *p)
+{
+    return p->kind & BULKY ? SIZE_MOST : p->kind & MEDIUM ? 80 : p->kind & WIDE ? 16 : 2;
+}
 
 extern world_t world;
 extern const program_t *program; /* that is searched */

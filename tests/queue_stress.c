@@ -21,7 +21,8 @@
 #define BLOCK ASYNC_QUEUE_BLOCK_WRITER
 #define SIGNAL ASYNC_QUEUE_SIGNAL_ON_DATA
 #define PRODUCERS 4
-#define SIZE_MAX_TEST 200u
+#define BYTES_MOST 400u
+#define BYTES_SMALL 200u /* a message with so many is one of QUEUE_SMALL, with BYTES_MOST not */
 #define STUCK_NS (60 * (uint64_t)PORT_NS_PER_S)
 
 #define CHECK(x) ((x) ? (void)0 : failed(#x, __LINE__))
@@ -33,11 +34,12 @@ typedef struct setup {
     bool bound;     /* the consumer sleeps until the hook announces */
     bool timed;     /* full queues by enqueue_timed, not by trying again */
     bool late_bind; /* bound while producers run */
+    bool small;     /* all messages are */
 } setup_t;
 
 typedef struct message {
     uint32_t sender, number, size, sum;
-    unsigned char bytes[SIZE_MAX_TEST];
+    unsigned char bytes[BYTES_MOST];
 } message_t;
 
 typedef struct run {
@@ -61,9 +63,10 @@ static setup_t now;
 
 static void failed(const char *what, int line)
 {
-    fprintf(stderr, "queue_stress:%d: %s (capacity %u, flags %u, %u producers, %d%d%d, errno %d)\n",
-            line, what, (unsigned)now.capacity, (unsigned)now.flags, now.producers, now.bound,
-            now.timed, now.late_bind, errno);
+    fprintf(stderr,
+            "queue_stress:%d: %s (capacity %u, flags %u, %u producers, %d%d%d%d, errno %d)\n", line,
+            what, (unsigned)now.capacity, (unsigned)now.flags, now.producers, now.bound, now.timed,
+            now.late_bind, now.small, errno);
     abort();
 }
 
@@ -87,23 +90,32 @@ static size_t size_of(const message_t *m)
     return offsetof(message_t, bytes) + m->size;
 }
 
+/* Of the longest message. */
+static size_t size_most(const setup_t *setup)
+{
+    return offsetof(message_t, bytes) + (setup->small ? BYTES_SMALL : BYTES_MOST);
+}
+
 static void compose(producer_t *p, message_t *m, uint32_t number)
 {
+    uint32_t most = p->run->setup.small ? BYTES_SMALL : BYTES_MOST;
+
     m->sender = p->id;
     m->number = number;
-    m->size = draw(&p->seed) % 8 == 0 ? draw(&p->seed) % SIZE_MAX_TEST : 48;
+    m->size = draw(&p->seed) % 8 == 0 ? draw(&p->seed) % most : 48;
     memset(m->bytes, (int)(number + p->id), m->size);
     m->sum = sum_of(m);
 }
 
 static bool send_in_place(run_t *run, const message_t *m, bool abandon)
 {
-    void *slot = async_queue_reserve(run->queue, sizeof(*m));
+    size_t most = size_most(&run->setup);
+    void *slot = async_queue_reserve(run->queue, most);
 
     if (slot == NULL)
         return false;
     if (abandon) {
-        memset(slot, 0xdd, sizeof(*m));
+        memset(slot, 0xdd, most);
         async_queue_abandon(run->queue, slot);
         return false;
     }
@@ -279,7 +291,7 @@ static void run_one(const setup_t *setup, unsigned count)
     now = *setup;
     run->setup = *setup;
     run->count = count;
-    run->queue = queue_create_at(setup->capacity, sizeof(message_t), setup->flags, count / 2);
+    run->queue = queue_create_at(setup->capacity, size_most(setup), setup->flags, count / 2);
     CHECK(run->queue != NULL);
     atomic_init(&run->left, setup->producers);
     if (setup->bound && !setup->late_bind)
@@ -308,8 +320,9 @@ int queue_stress(unsigned count)
         {.flags = 0, .bound = true, .late_bind = true},
         {.flags = SIGNAL},
         {.flags = DROP},
+        {.flags = DROP, .small = true},
         {.flags = DROP, .bound = true},
-        {.flags = DROP | SIGNAL},
+        {.flags = DROP | SIGNAL, .small = true},
         {.flags = BLOCK},
         {.flags = BLOCK, .timed = true, .bound = true},
         {.flags = BLOCK | SIGNAL},

@@ -16,17 +16,9 @@
 /* ---- The pieces of the programs.  A message is its sender and its number; its last two bytes are
  * the same again. */
 
-#define WIDE_SIZE 16u
-#define BULKY_SIZE 80u
-
-static size_t message_size(void)
-{
-    return program->kind & BULKY ? BULKY_SIZE : program->kind & WIDE ? WIDE_SIZE : 2;
-}
-
 static void write_message(unsigned char *m, unsigned self, unsigned number)
 {
-    size_t size = message_size();
+    size_t size = message_size(program);
 
     m[0] = m[size - 2] = (unsigned char)self;
     m[1] = m[size - 1] = (unsigned char)number;
@@ -42,27 +34,27 @@ static void sent(unsigned self, unsigned number, bool yes)
 
 static void send_one(unsigned self, unsigned number)
 {
-    unsigned char m[BULKY_SIZE] = {0};
+    unsigned char m[SIZE_MOST] = {0};
 
     write_message(m, self, number);
-    sent(self, number, async_queue_enqueue(world.queue, m, message_size()));
+    sent(self, number, async_queue_enqueue(world.queue, m, message_size(program)));
 }
 
 static void send_waiting(unsigned self, unsigned number)
 {
-    unsigned char m[BULKY_SIZE] = {0};
+    unsigned char m[SIZE_MOST] = {0};
 
     write_message(m, self, number);
-    sent(self, number, async_queue_enqueue_timed(world.queue, m, message_size(), -1));
+    sent(self, number, async_queue_enqueue_timed(world.queue, m, message_size(program), -1));
 }
 
 static void send_reserved(unsigned self, unsigned number)
 {
-    unsigned char *m = async_queue_reserve(world.queue, message_size());
+    unsigned char *m = async_queue_reserve(world.queue, message_size(program));
 
     if (m != NULL) {
         write_message(m, self, number);
-        async_queue_commit(world.queue, m, message_size());
+        async_queue_commit(world.queue, m, message_size(program));
     }
     sent(self, number, m != NULL);
 }
@@ -88,15 +80,15 @@ static void log_message(const unsigned char *m)
 
 static bool take_one(void)
 {
-    unsigned char m[BULKY_SIZE] = {99, 99};
+    unsigned char m[SIZE_MOST] = {99, 99};
     size_t size = 0;
 
-    if (!async_queue_dequeue(world.queue, m, message_size(), &size)) {
+    if (!async_queue_dequeue(world.queue, m, message_size(program), &size)) {
         if (errno == EPIPE)
             world.finished = true;
         return false;
     }
-    if (size != message_size())
+    if (size != message_size(program))
         break_promise("the size of a message");
     else if (m[0] != m[size - 2] || m[1] != m[size - 1])
         break_promise("a torn message");
@@ -368,6 +360,9 @@ static const program_t programs[] = {
     {"drop 1, wide", 1, DROP, LARGE | WIDE, {one_send, two_sends, three_takes}},
     {"drop 2, wide", 2, DROP, LARGE | WIDE, {two_sends, two_sends, three_takes}},
     {"reserve and drop, wide", 1, DROP, LARGE | WIDE, {one_reserved, two_sends, three_takes}},
+    {"drop, medium", 1, DROP, MEDIUM, {one_send, one_send, three_takes}},
+    {"drop 1, medium", 1, DROP, LARGE | MEDIUM, {one_send, two_sends, three_takes}},
+    {"drop 2, medium", 2, DROP, LARGE | MEDIUM, {two_sends, two_sends, three_takes}},
     {"drop, bulky", 1, DROP, BULKY, {one_send, one_send, peek_and_take}},
     {"drop 1, bulky", 1, DROP, LARGE | BULKY, {one_send, two_sends, three_takes}},
     {"drop 2, bulky", 2, DROP, LARGE | BULKY, {two_sends, two_sends, three_takes}},
@@ -412,6 +407,7 @@ static const mutant_t mutants[] = {
     {"reserve and drop 2", STEP_WRITE, "queue_empty_place", "->word"}, /* the same */
     {"drop", STEP_WRITE, "queue_take_dropping", "->word"},             /* takes without comparing */
     {"drop, wide", STEP_WRITE, "take_head", "->word"},                 /* the same */
+    {"drop, medium", STEP_WRITE, "take_head", "->word"},               /* the same */
     {"drop, bulky", STEP_WRITE, "queue_take_dropping", "->word"},      /* the same */
     {"clear and drop", STEP_WRITE, "clear_one", "->word"},         /* clears without comparing */
     {"reserve 1", STEP_WRITE, "settle", "mark"},                   /* a commit is forgotten */

@@ -2,8 +2,8 @@
 /*
  * async_queue.h - bounded message queue: many producers, one consumer
  *
- * A message is 0 to max_msg_size bytes, copied in and out whole.  Messages of one producer arrive in
- * its order, and the consumer sees one total order.  A full queue fails the producer, drops the
+ * A message is 0 to max_msg_size bytes, copied in and out whole.  Messages of one producer arrive
+ * in its order, and the consumer sees one total order.  A full queue fails the producer, drops the
  * oldest message, or makes the producer wait, as its flags say.  Every loss is counted exactly, and
  * async_queue_lost() tells where in the stream it happened.
  *
@@ -91,7 +91,8 @@ ASYNC_API bool async_queue_enqueue_timed(async_queue_t *queue, const void *data,
  * Takes the oldest message, copied into buffer.
  *
  * buffer: buffer_size bytes, the caller's; may be NULL when buffer_size is 0.  out_size: receives
- * the message's size, also with EMSGSIZE; may be NULL.
+ * the message's size, also with EMSGSIZE; may be NULL.  After a failure with DROP_OLDEST the buffer
+ * may hold bytes of a message that was discarded meanwhile.
  * Consumer.  Never blocks, never allocates.
  * Returns true, or false: EINVAL, EAGAIN (empty), EMSGSIZE (buffer too small: the message stays),
  * EPIPE (closed and empty).

@@ -12,6 +12,7 @@
 
 #include "port/port_compiler.h"
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -33,15 +34,29 @@ typedef struct port_block {
 #endif
 
 #ifdef PORT_TRACKS_THREADS
-__attribute__((noinline, no_sanitize("thread"))) static void port_read_racing(port_block_t *to,
-                                                                              const void *from)
+#define PORT_UNTRACKED __attribute__((noinline, no_sanitize("thread"))) static
+
+PORT_UNTRACKED void port_read_racing(port_block_t *to, const void *from)
 {
     *to = *(const volatile port_block_t *)from;
+}
+
+PORT_UNTRACKED void port_copy_racing(void *to, const void *from, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        ((volatile char *)to)[i] = ((const volatile char *)from)[i];
 }
 #else
 static PORT_ALWAYS_INLINE void port_read_racing(port_block_t *to, const void *from)
 {
     memcpy(to, from, sizeof(*to));
+}
+
+/* `to` may be NULL when size is 0. */
+static PORT_ALWAYS_INLINE void port_copy_racing(void *to, const void *from, size_t size)
+{
+    if (size != 0)
+        memcpy(to, from, size);
 }
 #endif
 

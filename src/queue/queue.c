@@ -47,7 +47,7 @@ static void set_layout(async_queue_t *q, size_t capacity)
 
     while ((UINT64_C(1) << bits) < capacity)
         bits++;
-    q->index_bits = bits;
+    q->index_bits = (uint16_t)bits;
     q->index_mask = (UINT64_C(1) << bits) - 1;
     q->lap_one = UINT64_C(1) << (bits + QUEUE_CONTROL_BITS);
     q->lap_mask = ~(q->lap_one - 1);
@@ -107,6 +107,7 @@ async_queue_t *queue_create_at(size_t capacity, size_t max_msg_size, async_queue
     q->slot_size = slot_size;
     q->capacity = capacity;
     q->max_size = max_msg_size;
+    q->is_large = capacity * stride > QUEUE_LARGE;
     q->flags = flags;
     if (flags & ASYNC_QUEUE_DROP_OLDEST)
         atomic_init(&q->drops,

@@ -51,8 +51,14 @@
 #define QUEUE_RESERVED_MAX ((UINT64_C(1) << (QUEUE_CONTROL_BITS - 1)) - 1)
 #define QUEUE_INDEX_BITS_MAX 28u
 #define QUEUE_CAPACITY_MAX (UINT64_C(1) << QUEUE_INDEX_BITS_MAX)
-/* Bytes that a DROP_OLDEST queue's consumer copies before it takes them. */
-#define QUEUE_SMALL 64u
+/* Bytes that a DROP_OLDEST queue's consumer copies before it takes them, which spoils the caller's
+ * buffer when it loses them, and more of which would be lost too often. */
+#define QUEUE_SMALL 256u
+/* Bytes of a ring that is more than a processor's own caches hold; and of messages in it: see
+ * queue_ask_for_lines. */
+#define QUEUE_LARGE ((size_t)2 << 20)
+#define QUEUE_ASK_FROM 1024u
+#define QUEUE_ASK_MOST 4096u
 
 /* queue->drops: DROP_OLDEST, and how to take the message out of a cell that was claimed. */
 #define QUEUE_DROPS_NOT 0u
@@ -106,7 +112,8 @@ struct async_queue {
 
     alignas(PORT_CACHE_LINE) uint64_t control_mask; /* closed and reserved, in the tail */
     uint64_t readable; /* in a cell; the same bit is closed, in the tail */
-    uint32_t index_bits;
+    uint16_t index_bits;
+    bool is_large; /* QUEUE_LARGE */
     async_queue_flags_t flags;
     _Atomic uint32_t notify;   /* QUEUE_NOTIFY_*; bind: RMW seq_cst; producers: load seq_cst */
     _Atomic uint32_t blocking; /* writers that wait; not 0: the consumer looks for them */
@@ -272,6 +279,23 @@ static inline char *queue_slot(async_queue_t *q, uint32_t number)
     /* the cell that names it was published after the block */
     return atomic_load_explicit(&q->spares, memory_order_acquire)->slots +
            (number - q->capacity - 1) * q->slot_size;
+}
+
+/*
+ * Asks for the lines of a message, all of them at a time, before the copy.  Those of a large queue
+ * are in no cache, and the locked instruction of a claim keeps the copy from asking for the first
+ * of them, while its stores ask for a few at a time.  (To gcc a function that does only this has no
+ * effect: it leaves calls of it out.)
+ */
+static PORT_ALWAYS_INLINE void queue_ask_for_lines(const async_queue_t *q, const char *bytes,
+                                                   size_t size)
+{
+    if (!q->is_large || size < QUEUE_ASK_FROM)
+        return;
+    if (size > QUEUE_ASK_MOST)
+        size = QUEUE_ASK_MOST;
+    for (size_t i = 0; i < size; i += PORT_CACHE_LINE)
+        PORT_PREFETCH_READ(bytes + i);
 }
 
 /* Known sizes are copied inline. */

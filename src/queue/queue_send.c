@@ -95,9 +95,12 @@ static inline bool publish(async_queue_t *q, queue_cell_t *at, uint64_t word)
 static PORT_NOINLINE bool fill(async_queue_t *q, queue_cell_t *at, uint64_t word, const void *data,
                                size_t size)
 {
+    char *to = queue_slot(q, queue_slot_number(q, word));
+
     atomic_store_explicit(&at->size, size, memory_order_relaxed);
+    queue_ask_for_lines(q, to, size);
     if (PORT_LIKELY(size != 0))
-        memcpy(queue_slot(q, queue_slot_number(q, word)), data, size);
+        memcpy(to, data, size);
     return publish(q, at, word);
 }
 
@@ -235,8 +238,9 @@ static PORT_ALWAYS_INLINE bool enqueue_full(async_queue_t *q, const void *data, 
     cell = queue_replace(at, cell, freed, drops);
     if (PORT_UNLIKELY(cell != freed)) /* the consumer was faster, and left another slot */
         return fill(q, at, cell + q->readable, data, size);
-    memcpy(to, data, size);
+    queue_ask_for_lines(q, to, size);
     atomic_store_explicit(&at->size, size, memory_order_relaxed);
+    memcpy(to, data, size);
     return publish(q, at, freed + q->readable);
 }
 
@@ -297,8 +301,9 @@ static PORT_ALWAYS_INLINE bool enqueue_at_once(async_queue_t *q, const void *dat
     if (PORT_UNLIKELY(!atomic_compare_exchange_strong_explicit(
             &q->tail, &tail, next, memory_order_seq_cst, memory_order_relaxed)))
         return enqueue_usually(q, data, size);
-    memcpy(to, data, size);
+    queue_ask_for_lines(q, to, size);
     atomic_store_explicit(&at->size, size, memory_order_relaxed);
+    memcpy(to, data, size);
     return publish(q, at, cell);
 }
 

@@ -130,15 +130,6 @@ static bool is_coming(const async_queue_t *q, unsigned turn)
     return true;
 }
 
-/* Copies what may be written meanwhile, at most QUEUE_SMALL bytes. */
-static inline void copy_racing(void *to, const char *from, size_t size)
-{
-    port_block_t *blocks = to;
-
-    for (size_t i = 0; i * sizeof(blocks[0]) < size; i++)
-        port_read_racing(&blocks[i], from + i * sizeof(blocks[0]));
-}
-
 int queue_take_dropping(async_queue_t *q)
 {
     for (unsigned turn = 0;;) {
@@ -161,8 +152,8 @@ int queue_take_dropping(async_queue_t *q)
         /* a later writer's size may be read here; then the cell has changed and the CAS fails */
         size = atomic_load_explicit(&at->size, memory_order_relaxed);
         if (q->max_size <= QUEUE_SMALL) {
-            copy_racing(queue_slot_at(q, q->spare_slot), queue_slot(q, queue_slot_number(q, cell)),
-                        size);
+            port_copy_racing(queue_slot_at(q, q->spare_slot),
+                             queue_slot(q, queue_slot_number(q, cell)), size);
             slot = q->spare_slot;
             freed = cell + q->readable;
         } else {
@@ -233,7 +224,6 @@ static PORT_ALWAYS_INLINE bool take_head(async_queue_t *q, queue_cell_t *at, uin
 static PORT_NOINLINE int dequeue_dropping_any(async_queue_t *q, void *buffer, size_t buffer_size,
                                               size_t *out_size)
 {
-    port_block_t blocks[QUEUE_SMALL / sizeof(port_block_t)];
     unsigned turn = 0;
 
     for (;;) {
@@ -255,9 +245,12 @@ static PORT_NOINLINE int dequeue_dropping_any(async_queue_t *q, void *buffer, si
         }
         if (size > QUEUE_SMALL || size > buffer_size)
             return dequeue_detached(q, buffer, buffer_size, out_size);
-        copy_racing(blocks, from, size);
-        if (take_head(q, at, head, cell, cell + q->readable))
-            return deliver(buffer, buffer_size, out_size, (const char *)blocks, size);
+        port_copy_racing(buffer, from, size);
+        if (take_head(q, at, head, cell, cell + q->readable)) {
+            if (out_size != NULL)
+                *out_size = size;
+            return 0;
+        }
     }
 }
 
@@ -342,18 +335,17 @@ static inline bool dequeue_unusual(async_queue_t *q, void *buffer, size_t buffer
     return dequeue_slowly(q, buffer, buffer_size, out_size);
 }
 
-/* The usual way of a message that is not small: by an exchange of slots. */
+/* The usual way of a message that is not small: by an exchange of slots.  cell: the head's word. */
 static PORT_NOINLINE bool dequeue_exchanging(async_queue_t *q, void *buffer, size_t buffer_size,
-                                             size_t *out_size)
+                                             size_t *out_size, queue_cell_t *at, uint64_t cell)
 {
     uint64_t head = OWN(q->head);
-    queue_cell_t *at = queue_cell(q, head);
-    /* as in queue_take_dropping */
-    uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
     size_t size = atomic_load_explicit(&at->size, memory_order_relaxed);
     /* readable in the head's lap, and a slot of the first block: then this is its number */
     uint64_t slot = cell ^ queue_lap(q, head) ^ q->readable;
 
+    if (PORT_LIKELY(slot <= q->capacity))
+        queue_ask_for_lines(q, queue_slot_at(q, slot), size);
     if (PORT_UNLIKELY(
             slot > q->capacity || size > buffer_size || size <= QUEUE_SMALL ||
             !take_head(q, at, head, cell, (queue_lap(q, head) + q->lap_one) | q->spare_slot)))
@@ -362,6 +354,24 @@ static PORT_NOINLINE bool dequeue_exchanging(async_queue_t *q, void *buffer, siz
     if (out_size != NULL)
         *out_size = size;
     return copied(buffer, queue_slot_at(q, slot), size);
+}
+
+/* The usual way of other small sizes: copied first, as below, but into the caller's buffer. */
+static PORT_NOINLINE bool dequeue_copying(async_queue_t *q, void *buffer, size_t buffer_size,
+                                          size_t *out_size, queue_cell_t *at, uint64_t cell)
+{
+    uint64_t head = OWN(q->head);
+    size_t size = atomic_load_explicit(&at->size, memory_order_relaxed);
+
+    /* readable in the head's lap, with its own slot */
+    if (PORT_UNLIKELY((head ^ cell) != q->readable || size > QUEUE_SMALL || size > buffer_size))
+        return dequeue_unusual(q, buffer, buffer_size, out_size, head, cell);
+    port_copy_racing(buffer, queue_own_slot(at), size);
+    if (PORT_UNLIKELY(!take_head(q, at, head, cell, cell + q->readable)))
+        return dequeue_slowly(q, buffer, buffer_size, out_size);
+    if (out_size != NULL)
+        *out_size = size;
+    return true;
 }
 
 /*
@@ -388,7 +398,7 @@ static PORT_NOINLINE bool dequeue_dropping(async_queue_t *q, void *buffer, size_
     cell = atomic_load_explicit(&at->word, memory_order_acquire);
     size = atomic_load_explicit(&at->size, memory_order_relaxed);
     if (size > QUEUE_SMALL)
-        return dequeue_exchanging(q, buffer, buffer_size, out_size);
+        return dequeue_exchanging(q, buffer, buffer_size, out_size, at, cell);
     /* readable in the head's lap, with its own slot */
     if (PORT_UNLIKELY((head ^ cell) != q->readable || size > buffer_size))
         return dequeue_unusual(q, buffer, buffer_size, out_size, head, cell);
@@ -409,7 +419,7 @@ static PORT_NOINLINE bool dequeue_dropping(async_queue_t *q, void *buffer, size_
         memcpy((char *)buffer + 32, &c, sizeof(c));
         memcpy((char *)buffer + 48, &d, sizeof(d));
     } else {
-        return dequeue_slowly(q, buffer, buffer_size, out_size);
+        return dequeue_copying(q, buffer, buffer_size, out_size, at, cell);
     }
     if (out_size != NULL)
         *out_size = size;
