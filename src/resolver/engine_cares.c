@@ -14,7 +14,6 @@
  */
 #include "port/port_compiler.h"
 #include "port/port_memory.h"
-#include "port/port_thread.h"
 #include "resolver/cares_query.h"
 #include "resolver/cares_socket.h"
 #include "resolver/resolver_engine.h"
@@ -382,25 +381,6 @@ static void thread_main(void *arg)
 }
 
 /* Lock held. */
-static int add_thread(async_resolver_t *resolver, cares_state_t *state)
-{
-    static const port_thread_attr_t attr = {.name = "async-dns", .block_signals = true};
-    port_thread_t thread;
-    int err;
-
-    resolver_hold(resolver);
-    err = port_thread_create(&thread, thread_main, resolver, &attr);
-    if (err != 0) {
-        /* not the last reference: the caller has one */
-        resolver_drop(resolver);
-        return err;
-    }
-    port_thread_detach(&thread);
-    state->running = true;
-    return 0;
-}
-
-/* Lock held. */
 static void wake(cares_state_t *state)
 {
     if (!state->sleeping)
@@ -414,10 +394,11 @@ static int cares_start(async_resolver_t *resolver, resolver_query_t *query)
     cares_state_t *state = resolver->engine_state;
 
     if (!state->running) {
-        int err = add_thread(resolver, state);
+        int err = resolver_start_thread(resolver, thread_main, "async-dns");
 
         if (err != 0)
             return err;
+        state->running = true;
     }
     resolver_list_append(&state->ready, &query->place);
     wake(state);

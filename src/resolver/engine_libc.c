@@ -8,7 +8,6 @@
  */
 #include "port/port_compiler.h"
 #include "port/port_memory.h"
-#include "port/port_thread.h"
 #include "resolver/resolver_engine.h"
 
 #include <errno.h>
@@ -119,25 +118,6 @@ static void thread_main(void *arg)
     resolver_drop(resolver);
 }
 
-static int add_thread(async_resolver_t *resolver, libc_state_t *state)
-{
-    static const port_thread_attr_t attr = {.name = "async-dns", .block_signals = true};
-    port_thread_t thread;
-    int err;
-
-    resolver_hold(resolver);
-    err = port_thread_create(&thread, thread_main, resolver, &attr);
-    if (err != 0) {
-        /* not the last reference: the caller has one */
-        resolver_drop(resolver);
-        return err;
-    }
-    port_thread_detach(&thread);
-    state->threads++;
-    state->idle++;
-    return 0;
-}
-
 static int libc_open(async_resolver_t *resolver, const async_resolver_options_t *options)
 {
     libc_state_t *state = port_zalloc(1, sizeof(*state));
@@ -156,10 +136,12 @@ static int libc_start(async_resolver_t *resolver, resolver_query_t *query)
     libc_state_t *state = resolver->engine_state;
 
     if (state->ready_count >= state->idle) {
-        int err = add_thread(resolver, state);
+        int err = resolver_start_thread(resolver, thread_main, "async-dns");
 
         if (err != 0)
             return err;
+        state->threads++;
+        state->idle++;
     }
     resolver_list_append(&state->ready, &query->place);
     state->ready_count++;

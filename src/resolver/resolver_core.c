@@ -27,6 +27,22 @@ void resolver_drop(async_resolver_t *resolver)
     port_free(resolver);
 }
 
+int resolver_start_thread(async_resolver_t *resolver, port_thread_proc_t main, const char *name)
+{
+    port_thread_attr_t attr = {.name = name, .block_signals = true};
+    port_thread_t thread;
+    int err;
+
+    resolver_hold(resolver);
+    err = port_thread_create(&thread, main, resolver, &attr);
+    if (err != 0) {
+        resolver_drop(resolver);
+        return err;
+    }
+    port_thread_detach(&thread);
+    return 0;
+}
+
 void resolver_announce(async_resolver_t *resolver)
 {
     /* the queued announcement has a reference of its own, which its `done` drops */

@@ -18,6 +18,7 @@
 #include "port/port_eventcount.h"
 #include "port/port_clock.h"
 #include "port/port_mutex.h"
+#include "port/port_thread.h"
 #include "resolver/resolver_answer.h"
 #include "resolver/resolver_cache.h"
 #include "resolver/resolver_list.h"
@@ -94,6 +95,10 @@ struct async_resolver {
 
 void resolver_hold(async_resolver_t *resolver);
 void resolver_drop(async_resolver_t *resolver);
+
+/* A detached thread that holds the resolver, which `main` gets and drops at its end.  The caller
+ * has a reference too.  0 or an errno value. */
+int resolver_start_thread(async_resolver_t *resolver, port_thread_proc_t main, const char *name);
 
 /* Tells the runtime that results are there.  No lock held. */
 void resolver_announce(async_resolver_t *resolver);

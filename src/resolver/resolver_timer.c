@@ -6,7 +6,6 @@
  * sleeps until the earliest one, and a later request wakes it only if it sleeps beyond that.
  */
 #include "port/port_compiler.h"
-#include "port/port_thread.h"
 #include "resolver/resolver_core.h"
 #include "resolver/resolver_engine.h"
 
@@ -73,8 +72,6 @@ static void timer_main(void *arg)
 
 int resolver_timer_arm(async_resolver_t *resolver, uint64_t deadline)
 {
-    static const port_thread_attr_t attr = {.name = "async-dns-timer", .block_signals = true};
-    port_thread_t thread;
     int err;
 
     if (deadline == PORT_DEADLINE_NEVER)
@@ -86,14 +83,9 @@ int resolver_timer_arm(async_resolver_t *resolver, uint64_t deadline)
         }
         return 0;
     }
-    resolver_hold(resolver);
-    err = port_thread_create(&thread, timer_main, resolver, &attr);
-    if (err != 0) {
-        /* not the last reference: the owner's is there */
-        resolver_drop(resolver);
+    err = resolver_start_thread(resolver, timer_main, "async-dns-timer");
+    if (err != 0)
         return err;
-    }
-    port_thread_detach(&thread);
     resolver->timer_running = true;
     resolver->timer_wakes = 0;
     return 0;
