@@ -24,6 +24,10 @@ typedef struct terminal {
     DWORD before;
 } terminal_t;
 
+/* Of each test. */
+static terminal_t terminal;
+static ct_console_t ct;
+
 static HANDLE console_file(const WCHAR *name)
 {
     HANDLE file = CreateFileW(name, GENERIC_READ | GENERIC_WRITE,
@@ -33,52 +37,51 @@ static HANDLE console_file(const WCHAR *name)
     return file;
 }
 
-static DWORD mode_of(const terminal_t *terminal)
+static DWORD mode_now(void)
 {
     DWORD mode;
 
-    ck_assert(GetConsoleMode(terminal->input, &mode));
+    ck_assert(GetConsoleMode(terminal.input, &mode));
     return mode;
 }
 
-static void terminal_open(terminal_t *terminal)
+static void setup(void)
 {
-    ck_assert(tl_input_terminal(&terminal->keyboard));
-    terminal->input = console_file(L"CONIN$");
-    terminal->screen = console_file(L"CONOUT$");
-    terminal->before = mode_of(terminal);
-    ck_assert_uint_eq(terminal->before & LINES, LINES);
+    ck_assert(tl_input_terminal(&terminal.keyboard));
+    terminal.input = console_file(L"CONIN$");
+    terminal.screen = console_file(L"CONOUT$");
+    terminal.before = mode_now();
+    ck_assert_uint_eq(terminal.before & LINES, LINES);
     ck_assert_int_eq(async_console_detect(), ASYNC_CONSOLE_TYPE_REAL);
 }
 
-static void terminal_close(terminal_t *terminal)
+static void teardown(void)
 {
-    ck_assert_uint_eq(mode_of(terminal), terminal->before);
-    CloseHandle(terminal->input);
-    CloseHandle(terminal->screen);
-    tl_file_close(terminal->keyboard);
+    ck_assert_uint_eq(mode_now(), terminal.before);
+    CloseHandle(terminal.input);
+    CloseHandle(terminal.screen);
+    tl_file_close(terminal.keyboard);
     tl_input_closed();
 }
 
-static void open_on_terminal(ct_console_t *ct, terminal_t *terminal, size_t max_msg_size)
+static void open_console(size_t max_msg_size)
 {
-    terminal_open(terminal);
-    ct_open(ct, 16, max_msg_size, 0);
-    ck_assert_int_eq(async_console_get_type(ct->console), ASYNC_CONSOLE_TYPE_REAL);
+    ct_open(&ct, 16, max_msg_size, 0);
+    ck_assert_int_eq(async_console_get_type(ct.console), ASYNC_CONSOLE_TYPE_REAL);
 }
 
-static void set_mode(ct_console_t *ct, terminal_t *terminal, uint32_t mode)
+static void set_mode(uint32_t mode)
 {
     DWORD expected = 0;
 
     if ((mode & ASYNC_CONSOLE_LINE) != 0)
         expected = (mode & ASYNC_CONSOLE_ECHO) != 0 ? LINES : ENABLE_LINE_INPUT;
-    TL_OK(async_console_set_mode(ct->console, mode));
-    ck_assert_uint_eq(mode_of(terminal) & LINES, expected);
+    TL_OK(async_console_set_mode(ct.console, mode));
+    ck_assert_uint_eq(mode_now() & LINES, expected);
 }
 
 /* A key that is held down until it came `times` times, and let go. */
-static void press(terminal_t *terminal, WORD key, WCHAR unit, WORD times)
+static void press(WORD key, WCHAR unit, WORD times)
 {
     INPUT_RECORD records[2];
     DWORD count;
@@ -93,21 +96,21 @@ static void press(terminal_t *terminal, WORD key, WCHAR unit, WORD times)
         event->wVirtualKeyCode = key;
         event->uChar.UnicodeChar = unit;
     }
-    ck_assert(WriteConsoleInputW(terminal->input, records, 2, &count));
+    ck_assert(WriteConsoleInputW(terminal.input, records, 2, &count));
 }
 
-static void type_in(terminal_t *terminal, const WCHAR *text)
+static void type_in(const WCHAR *text)
 {
     for (; *text != 0; text++)
-        press(terminal, *text < L' ' ? *text : 0, *text, 1); /* VK_BACK, VK_RETURN */
+        press(*text < L' ' ? *text : 0, *text, 1); /* VK_BACK, VK_RETURN */
 }
 
-static bool shows(const terminal_t *terminal, const char *text)
+static bool shows(const char *text)
 {
     WCHAR shown[80];
     DWORD count;
 
-    ck_assert(ReadConsoleOutputCharacterW(terminal->screen, shown, 80, (COORD){0, 0}, &count));
+    ck_assert(ReadConsoleOutputCharacterW(terminal.screen, shown, 80, (COORD){0, 0}, &count));
     for (DWORD i = 0; text[i] != '\0'; i++) {
         if (i >= count || shown[i] != (WCHAR)text[i])
             return false;
@@ -116,9 +119,9 @@ static bool shows(const terminal_t *terminal, const char *text)
 }
 
 /* The first line of the screen begins with text. */
-static void expect_shown(const terminal_t *terminal, const char *text)
+static void expect_shown(const char *text)
 {
-    for (int waited = 0; !shows(terminal, text); waited++) {
+    for (int waited = 0; !shows(text); waited++) {
         ck_assert_msg(waited < CT_WAIT_MS, "\"%s\" is not shown", text);
         tl_sleep_ms(1);
     }
@@ -126,26 +129,22 @@ static void expect_shown(const terminal_t *terminal, const char *text)
 
 START_TEST(lines_and_the_end)
 {
-    terminal_t terminal;
-    ct_console_t ct;
-
-    open_on_terminal(&ct, &terminal, 64);
+    open_console(64);
     ct_text(terminal.keyboard, "hallo\r");
     ct_expect(&ct, "hallo\n");
-    expect_shown(&terminal, "hallo");
+    expect_shown("hallo");
     ct_text(terminal.keyboard, "1\r2\r3\r");
     ct_expect(&ct, "1\n");
     ct_expect(&ct, "2\n");
     ct_expect(&ct, "3\n");
-    type_in(&terminal, L"wronk\bg\r");
+    type_in(L"wronk\bg\r");
     ct_expect(&ct, "wrong\n");
-    type_in(&terminal, L"\x00FC\x20AC\xD83D\xDE00\r");
+    type_in(L"\x00FC\x20AC\xD83D\xDE00\r");
     ct_expect(&ct, "\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80\n");
     ct_expect_nothing(&ct);
-    type_in(&terminal, L"\x001A\r");
+    type_in(L"\x001A\r");
     ct_expect_end(&ct);
     ct_close(&ct);
-    terminal_close(&terminal);
 }
 END_TEST
 
@@ -153,70 +152,63 @@ END_TEST
 START_TEST(a_long_line)
 {
     static char line[6002];
-    terminal_t terminal;
-    ct_console_t ct;
 
     for (int i = 0; i < 6000; i++)
         line[i] = (char)('a' + i % 26);
     line[4096] = '\032'; /* the end only where a line begins */
     line[6000] = '\r';
-    open_on_terminal(&ct, &terminal, sizeof(line));
+    open_console(sizeof(line));
     ct_text(terminal.keyboard, line);
     line[6000] = '\n';
     ct_expect(&ct, line);
     ct_expect_nothing(&ct);
     ct_close(&ct);
-    terminal_close(&terminal);
 }
 END_TEST
 
 START_TEST(modes)
 {
-    terminal_t terminal;
-    ct_console_t ct;
-
-    open_on_terminal(&ct, &terminal, 64);
-    set_mode(&ct, &terminal, 0);
-    press(&terminal, 'K', L'k', 1);
+    open_console(64);
+    set_mode(0);
+    press('K', L'k', 1);
     ct_expect(&ct, "k");
-    press(&terminal, VK_UP, 0, 1);
+    press(VK_UP, 0, 1);
     ct_expect(&ct, "\033[A");
-    press(&terminal, VK_SHIFT, 0, 1);
+    press(VK_SHIFT, 0, 1);
     ct_expect_nothing(&ct);
-    press(&terminal, VK_RETURN, L'\r', 1);
+    press(VK_RETURN, L'\r', 1);
     ct_expect(&ct, "\n");
-    press(&terminal, 0, 0xD83D, 1);
+    press(0, 0xD83D, 1);
     ct_expect_nothing(&ct);
-    press(&terminal, 0, 0xDE00, 1);
+    press(0, 0xDE00, 1);
     ct_expect(&ct, "\xf0\x9f\x98\x80");
-    press(&terminal, 'R', L'r', 3);
+    press('R', L'r', 3);
     for (int i = 0; i < 3; i++)
         ct_expect(&ct, "r");
-    ck_assert(shows(&terminal, "  "));
-    set_mode(&ct, &terminal, ASYNC_CONSOLE_ECHO);
-    press(&terminal, 'E', L'e', 1);
+    ck_assert(shows("  "));
+    set_mode(ASYNC_CONSOLE_ECHO);
+    press('E', L'e', 1);
     ct_expect(&ct, "e");
-    expect_shown(&terminal, "e");
-    set_mode(&ct, &terminal, ASYNC_CONSOLE_LINE);
+    expect_shown("e");
+    set_mode(ASYNC_CONSOLE_LINE);
     ct_text(terminal.keyboard, "secret\r");
     ct_expect(&ct, "secret\n");
-    ck_assert(shows(&terminal, "e  "));
-    set_mode(&ct, &terminal, ASYNC_CONSOLE_LINE | ASYNC_CONSOLE_ECHO);
+    ck_assert(shows("e  "));
+    set_mode(ASYNC_CONSOLE_LINE | ASYNC_CONSOLE_ECHO);
     ct_text(terminal.keyboard, "seen\r");
     ct_expect(&ct, "seen\n");
     ct_close(&ct);
-    terminal_close(&terminal);
 }
 END_TEST
 
 /* Takes messages until they are text together. */
-static void expect_pieces(ct_console_t *ct, const char *text)
+static void expect_pieces(const char *text)
 {
     char all[32] = "";
 
     while (strlen(all) < strlen(text)) {
-        ck_assert(ct_next(ct));
-        strncat(all, ct->text, sizeof(all) - strlen(all) - 1);
+        ck_assert(ct_next(&ct));
+        strncat(all, ct.text, sizeof(all) - strlen(all) - 1);
     }
     ck_assert_str_eq(all, text);
 }
@@ -224,31 +216,24 @@ static void expect_pieces(ct_console_t *ct, const char *text)
 /* What was typed of a line when the mode changes is not lost, nor gets it an end. */
 START_TEST(from_a_line_to_keys)
 {
-    terminal_t terminal;
-    ct_console_t ct;
-
-    open_on_terminal(&ct, &terminal, 64);
+    open_console(64);
     ct_text(terminal.keyboard, "ab");
-    expect_shown(&terminal, "ab");
+    expect_shown("ab");
     ct_expect_nothing(&ct);
-    set_mode(&ct, &terminal, 0);
+    set_mode(0);
     ct_text(terminal.keyboard, "c");
-    expect_pieces(&ct, "abc");
+    expect_pieces("abc");
     ct_expect_nothing(&ct);
     ct_close(&ct);
-    terminal_close(&terminal);
 }
 END_TEST
 
 /* The end of a console in the middle of a line: the next one goes on with it. */
 START_TEST(from_one_console_to_the_next)
 {
-    terminal_t terminal;
-    ct_console_t ct;
-
-    open_on_terminal(&ct, &terminal, 64);
+    open_console(64);
     ct_text(terminal.keyboard, "not lo");
-    expect_shown(&terminal, "not lo");
+    expect_shown("not lo");
     ct_expect_nothing(&ct);
     ck_assert(async_console_shutdown(ct.console, CT_WAIT_MS));
     ct_close(&ct);
@@ -258,7 +243,6 @@ START_TEST(from_one_console_to_the_next)
     ct_expect(&ct, "not lost\n");
     ct_expect_nothing(&ct);
     ct_close(&ct);
-    terminal_close(&terminal);
 }
 END_TEST
 
@@ -267,12 +251,8 @@ START_TEST(ends_among_lines)
 {
     int next = 0, rounds = (int)tl_scaled(100);
     char line[16];
-    terminal_t terminal;
 
-    terminal_open(&terminal);
     for (int round = 0; round < rounds; round++) {
-        ct_console_t ct;
-
         ct_open(&ct, 16, 64, 0);
         snprintf(line, sizeof(line), "%d\r", round);
         ct_text(terminal.keyboard, line);
@@ -294,17 +274,13 @@ START_TEST(ends_among_lines)
         }
         ct_close(&ct);
     }
-    terminal_close(&terminal);
 }
 END_TEST
 
 /* The queue is full: the reader waits, and its end is not held up. */
 START_TEST(a_full_queue)
 {
-    terminal_t terminal;
-    ct_console_t ct;
 
-    terminal_open(&terminal);
     ct_open(&ct, 1, 64, 0);
     ct_text(terminal.keyboard, "1\r2\r3\r4\r");
     for (int i = 1; i <= 3; i++)
@@ -316,7 +292,6 @@ START_TEST(a_full_queue)
     while (ct_next(&ct) && ct.text[0] != '5')
         ck_assert_str_eq(ct.text, "4\n");
     ct_close(&ct);
-    terminal_close(&terminal);
 }
 END_TEST
 
@@ -341,10 +316,8 @@ START_TEST(exit_restores)
     WCHAR program[MAX_PATH], line[MAX_PATH + 40] = L"\"";
     STARTUPINFOW start = {.cb = sizeof(start)};
     PROCESS_INFORMATION process;
-    terminal_t terminal;
     DWORD status;
 
-    terminal_open(&terminal);
     ck_assert_uint_ne(GetModuleFileNameW(NULL, program, MAX_PATH), 0);
     wcscat(line, program);
     wcscat(line, L"\" " LEAVE);
@@ -354,7 +327,6 @@ START_TEST(exit_restores)
     ck_assert_uint_eq(status, 7);
     CloseHandle(process.hThread);
     CloseHandle(process.hProcess);
-    terminal_close(&terminal);
 }
 END_TEST
 
@@ -368,6 +340,7 @@ void ct_add_suites(SRunner *runner)
     suite = suite_create("terminal");
     tcase = tcase_create("terminal");
     tcase_set_timeout(tcase, 120);
+    tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, lines_and_the_end);
     tcase_add_test(tcase, a_long_line);
     tcase_add_test(tcase, modes);

@@ -130,38 +130,58 @@ static bool is_coming(const async_queue_t *q, unsigned turn)
     return true;
 }
 
+/* The oldest message, as it was seen: its position, its cell and the word of that. */
+typedef struct oldest {
+    uint64_t head;
+    queue_cell_t *at;
+    uint64_t word;
+} oldest_t;
+
+/* DROP_OLDEST: finds the oldest message, or returns an errno value.  turn: 0 the first time. */
+static int find_oldest(async_queue_t *q, oldest_t *found, unsigned *turn)
+{
+    for (;;) {
+        uint64_t head = OWN(q->head);
+        queue_cell_t *at = queue_cell(q, head);
+        /* pairs with the writer's publishing store */
+        uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
+
+        if (queue_state(q, cell) == (queue_lap(q, head) | q->readable)) {
+            *found = (oldest_t){head, at, cell};
+            return 0;
+        }
+        if (!queue_is_to_come(q, cell, head))
+            catch_up(q);
+        else if (!is_coming(q, (*turn)++))
+            return queue_take_nothing(q);
+    }
+}
+
 int queue_take_dropping(async_queue_t *q)
 {
-    for (unsigned turn = 0;;) {
-        uint64_t head = OWN(q->head), cell, freed;
-        queue_cell_t *at = queue_cell(q, head);
-        uint32_t slot;
-        size_t size;
+    unsigned turn = 0;
+    oldest_t oldest;
 
-        /* pairs with the writer's publishing store */
-        cell = atomic_load_explicit(&at->word, memory_order_acquire);
-        if (queue_is_to_come(q, cell, head)) {
-            if (!is_coming(q, turn++))
-                return queue_take_nothing(q);
-            continue;
-        }
-        if (queue_state(q, cell) != (queue_lap(q, head) | q->readable)) {
-            catch_up(q);
-            continue;
-        }
+    for (;;) {
+        uint32_t slot = q->spare_slot;
+        uint64_t freed;
+        size_t size;
+        int err = find_oldest(q, &oldest, &turn);
+
+        if (err != 0)
+            return err;
         /* a later writer's size may be read here; then the cell has changed and the CAS fails */
-        size = atomic_load_explicit(&at->size, memory_order_relaxed);
+        size = atomic_load_explicit(&oldest.at->size, memory_order_relaxed);
         if (q->max_size <= QUEUE_SMALL) {
-            port_copy_racing(queue_slot_at(q, q->spare_slot),
-                             queue_slot(q, queue_slot_number(q, cell)), size);
-            slot = q->spare_slot;
-            freed = cell + q->readable;
+            port_copy_racing(queue_slot_at(q, slot),
+                             queue_slot(q, queue_slot_number(q, oldest.word)), size);
+            freed = oldest.word + q->readable;
         } else {
-            slot = queue_slot_number(q, cell);
-            freed = (queue_lap(q, head) + q->lap_one) | q->spare_slot;
+            freed = (queue_lap(q, oldest.head) + q->lap_one) | slot;
+            slot = queue_slot_number(q, oldest.word);
         }
-        if (atomic_compare_exchange_strong_explicit(&at->word, &cell, freed, memory_order_acq_rel,
-                                                    memory_order_acquire)) {
+        if (atomic_compare_exchange_strong_explicit(&oldest.at->word, &oldest.word, freed,
+                                                    memory_order_acq_rel, memory_order_acquire)) {
             queue_hold_detached(q, slot, size, false);
             return 0;
         }
@@ -225,28 +245,20 @@ static PORT_NOINLINE int dequeue_dropping_any(async_queue_t *q, void *buffer, si
                                               size_t *out_size)
 {
     unsigned turn = 0;
+    oldest_t oldest;
 
     for (;;) {
-        uint64_t head = OWN(q->head);
-        queue_cell_t *at = queue_cell(q, head);
-        /* as in queue_take_dropping */
-        uint64_t cell = atomic_load_explicit(&at->word, memory_order_acquire);
-        size_t size = atomic_load_explicit(&at->size, memory_order_relaxed);
-        const char *from = queue_slot(q, queue_slot_number(q, cell));
+        int err = find_oldest(q, &oldest, &turn);
+        size_t size;
 
-        if (queue_is_to_come(q, cell, head)) {
-            if (!is_coming(q, turn++))
-                return queue_take_nothing(q);
-            continue;
-        }
-        if (queue_state(q, cell) != (queue_lap(q, head) | q->readable)) {
-            catch_up(q);
-            continue;
-        }
+        if (err != 0)
+            return err;
+        /* as in queue_take_dropping */
+        size = atomic_load_explicit(&oldest.at->size, memory_order_relaxed);
         if (size > QUEUE_SMALL || size > buffer_size)
             return dequeue_detached(q, buffer, buffer_size, out_size);
-        port_copy_racing(buffer, from, size);
-        if (take_head(q, at, head, cell, cell + q->readable)) {
+        port_copy_racing(buffer, queue_slot(q, queue_slot_number(q, oldest.word)), size);
+        if (take_head(q, oldest.at, oldest.head, oldest.word, oldest.word + q->readable)) {
             if (out_size != NULL)
                 *out_size = size;
             return 0;
