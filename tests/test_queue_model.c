@@ -16,10 +16,10 @@
 /* ---- The pieces of the programs.  A message is its sender and its number; its last two bytes are
  * the same again. */
 
-static void write_message(unsigned char *m, unsigned self, unsigned number)
-{
-    size_t size = message_size(program);
+#define SHORT_SIZE 48u /* of those that short_send sends */
 
+static void write_message(unsigned char *m, size_t size, unsigned self, unsigned number)
+{
     m[0] = m[size - 2] = (unsigned char)self;
     m[1] = m[size - 1] = (unsigned char)number;
 }
@@ -32,19 +32,24 @@ static void sent(unsigned self, unsigned number, bool yes)
         world.refused++;
 }
 
-static void send_one(unsigned self, unsigned number)
+static void send_sized(unsigned self, unsigned number, size_t size)
 {
     unsigned char m[SIZE_MOST] = {0};
 
-    write_message(m, self, number);
-    sent(self, number, async_queue_enqueue(world.queue, m, message_size(program)));
+    write_message(m, size, self, number);
+    sent(self, number, async_queue_enqueue(world.queue, m, size));
+}
+
+static void send_one(unsigned self, unsigned number)
+{
+    send_sized(self, number, message_size(program));
 }
 
 static void send_waiting(unsigned self, unsigned number)
 {
     unsigned char m[SIZE_MOST] = {0};
 
-    write_message(m, self, number);
+    write_message(m, message_size(program), self, number);
     sent(self, number, async_queue_enqueue_timed(world.queue, m, message_size(program), -1));
 }
 
@@ -53,7 +58,7 @@ static void send_reserved(unsigned self, unsigned number)
     unsigned char *m = async_queue_reserve(world.queue, message_size(program));
 
     if (m != NULL) {
-        write_message(m, self, number);
+        write_message(m, message_size(program), self, number);
         async_queue_commit(world.queue, m, message_size(program));
     }
     sent(self, number, m != NULL);
@@ -78,22 +83,41 @@ static void log_message(const unsigned char *m)
     e->lost = (unsigned)async_queue_lost(world.queue);
 }
 
-static bool take_one(void)
+static void short_send(unsigned self)
 {
-    unsigned char m[SIZE_MOST] = {99, 99};
-    size_t size = 0;
+    send_sized(self, 0, SHORT_SIZE);
+    world.done++;
+}
 
-    if (!async_queue_dequeue(world.queue, m, message_size(program), &size)) {
+/* Into a buffer of `room` bytes. */
+static bool take_into(size_t room)
+{
+    unsigned char m[SIZE_MOST];
+    size_t size = 0;
+    bool taken;
+
+    memset(m, 99, sizeof(m));
+    taken = async_queue_dequeue(world.queue, m, room, &size);
+    for (size_t i = room; i < sizeof(m); i++)
+        if (m[i] != 99)
+            break_promise("bytes behind the buffer");
+    if (!taken) {
         if (errno == EPIPE)
             world.finished = true;
         return false;
     }
-    if (size != message_size(program))
+    if (m[0] >= FIBERS ||
+        size != (program->fiber[m[0]] == short_send ? SHORT_SIZE : message_size(program)))
         break_promise("the size of a message");
     else if (m[0] != m[size - 2] || m[1] != m[size - 1])
         break_promise("a torn message");
     log_message(m);
     return true;
+}
+
+static bool take_one(void)
+{
+    return take_into(message_size(program));
 }
 
 static void take_peeked(void)
@@ -195,6 +219,14 @@ static void three_takes(unsigned self)
     (void)self;
     take_one();
     take_one();
+    take_one();
+}
+
+static void takes_with_little_room(unsigned self)
+{
+    (void)self;
+    take_into(SHORT_SIZE);
+    take_into(SHORT_SIZE);
     take_one();
 }
 
@@ -363,6 +395,7 @@ static const program_t programs[] = {
     {"drop, medium", 1, DROP, MEDIUM, {one_send, one_send, three_takes}},
     {"drop 1, medium", 1, DROP, LARGE | MEDIUM, {one_send, two_sends, three_takes}},
     {"drop 2, medium", 2, DROP, LARGE | MEDIUM, {two_sends, two_sends, three_takes}},
+    {"drop, two sizes", 1, DROP, MEDIUM, {short_send, one_send, takes_with_little_room}},
     {"drop, bulky", 1, DROP, BULKY, {one_send, one_send, peek_and_take}},
     {"drop 1, bulky", 1, DROP, LARGE | BULKY, {one_send, two_sends, three_takes}},
     {"drop 2, bulky", 2, DROP, LARGE | BULKY, {two_sends, two_sends, three_takes}},
