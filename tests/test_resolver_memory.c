@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No memory, at every allocation in turn: what is refused says so and leaves nothing behind, and
- * what was accepted still has its one result.
+ * No memory, at every allocation in turn, and no threads: what is refused says so and leaves
+ * nothing behind, and what was accepted still has its one result.
  */
 #include "resolver_harness.h"
+#include "test_fault.h"
 
 #include "port/port_memory.h"
 
@@ -133,6 +134,42 @@ START_TEST(test_for_good)
 }
 END_TEST
 
+/* Whether a lookup is accepted with so many threads to be had. */
+static bool ask_with_threads(int threads)
+{
+    async_resolver_options_t options = ASYNC_RESOLVER_OPTIONS_INIT;
+    struct addrinfo hints = hints_of(AF_INET, 0);
+    uint64_t id;
+    int err;
+
+    remake(&options);
+    atomic_store(&test_threads_left, threads);
+    errno = 0;
+    id = async_resolver_lookup(resolver, "a.test.", NULL, &hints, NULL);
+    err = errno;
+    test_fault_reset();
+    if (id == 0) {
+        ck_assert_int_eq(err, EAGAIN);
+        check_sums(resolver, 0);
+        ck_assert_uint_eq(stats_of(resolver).in_flight, 0);
+        ask("a.test.");
+    }
+    ck_assert_int_eq(take_status(), 0);
+    ck_assert_ptr_null(take_now());
+    check_sums(resolver, 0);
+    return id != 0;
+}
+
+START_TEST(test_no_threads)
+{
+    int threads = 0;
+
+    while (!ask_with_threads(threads))
+        ck_assert_int_lt(++threads, 4);
+    ck_assert_int_ne(threads, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("resolver_memory");
@@ -141,6 +178,7 @@ int main(void)
     tcase_add_test(tcase, test_create);
     tcase_add_test(tcase, test_once);
     tcase_add_test(tcase, test_for_good);
+    tcase_add_test(tcase, test_no_threads);
     suite_add_tcase(suite, tcase);
     return harness_run(suite);
 }
